@@ -1,0 +1,22 @@
+"""MLflow's manners as a guest: no telemetry, no progress bars, no links on the terminal, no minutes of retries.
+
+MLflow reads all of this from the environment, some of it while it is imported. What the user has set stays.
+"""
+
+import os
+
+MANNERS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+}
+"""Three retries take about 15 seconds; MLflow's own seven take 4 minutes, and a replay repeats what failed anyway."""
+
+
+def settle() -> None:
+    """Sets MLflow's environment variables where the user has not. To be called before the first `import mlflow`."""
+    for name, value in MANNERS.items():
+        os.environ.setdefault(name, value)

@@ -1,0 +1,139 @@
+"""What a sweep file asks for that the catalogue does not have, or that its method or trial cannot take.
+
+Works on the file's data before they are known to be sound, so that all faults come at once: what has not the right
+shape is passed over here, as the models report it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from sparsweep.spaces.catalogue import Catalogue, misfit, misfits
+from sparsweep.spaces.duration import duration_s
+from sparsweep.spaces.faults import Fault, nearest, shown
+from sparsweep.spaces.space import Choice, Float, Int, Value
+from sparsweep.spaces.sweep_file import SweepFile, user_range
+
+
+def catalogue_faults(data: Mapping[str, Any], catalogue: Catalogue) -> Iterator[Fault]:
+    """Every fault of the data (lines not yet known) that needs the catalogue to be seen."""
+    task, trial, space = (_mapping(data.get(key)) for key in ("task", "trial", "space"))
+    yield from _task_faults(task, catalogue)
+    listed = data.get("methods", SweepFile.model_fields["methods"].default)
+    named = [(at, name) for at, name in enumerate(listed) if isinstance(name, str)] if _is_list(listed) else []
+    for at, name in named:
+        if name not in catalogue.methods:
+            yield Fault(place=("methods", at), text=_unknown("method", name, catalogue.methods))
+    methods = tuple(dict.fromkeys(name for _, name in named if name in catalogue.methods))
+    # with a misspelt method among them no knob can be called unknown
+    sure = bool(methods) and all(name in catalogue.methods for _, name in named)
+    yield from _trial_faults(trial, methods, catalogue)
+    yield from _space_faults(space, trial, methods if sure else (), catalogue)
+
+
+def _task_faults(task: Mapping[str, Any], catalogue: Catalogue) -> Iterator[Fault]:
+    known = {"network": catalogue.networks, "data": catalogue.data}
+    shapes: list[tuple[int, ...]] = []
+    for key, table in known.items():
+        name = task.get(key)
+        if isinstance(name, str) and name not in table:
+            yield Fault(place=("task", key), text=_unknown(key, name, table))
+        elif isinstance(name, str):
+            shapes.append(table[name])
+    if len(shapes) == 2 and shapes[0] != shapes[1]:
+        takes, gives = shapes
+        fitting = [name for name, shape in catalogue.networks.items() if shape == gives]
+        advice = f"use {' or '.join(fitting)} for these data" if fitting else "no built-in network takes these data"
+        text = f"network {task['network']} takes {_by(takes)}, but data {task['data']} gives {_by(gives)}: {advice}"
+        yield Fault(place=("task",), text=text)
+
+
+def _trial_faults(trial: Mapping[str, Any], methods: Iterable[str], catalogue: Catalogue) -> Iterator[Fault]:
+    for name, value in trial.items():
+        place = ("trial", name)
+        owners = [method for method, entry in catalogue.methods.items() if name in entry.allowed]
+        if name not in catalogue.trial and owners:
+            text = f"is a knob of {' and '.join(owners)}, not an option of the trial: write it under space"
+            yield Fault(place=place, text=text)
+        elif name not in catalogue.trial:
+            yield Fault(place=place, text=_unknown("option", name, catalogue.trial))
+        elif name == "time_limit":
+            try:
+                duration_s(value)
+            except ValueError as error:
+                yield Fault(place=place, text=str(error))
+        elif isinstance(value, Value):
+            ranges = [catalogue.trial[name], *(catalogue.range_of(method, name) for method in methods)]
+            for allowed in ranges:
+                if allowed is not None:
+                    yield from (Fault(place=place, text=text) for text in misfit(value, allowed))
+
+
+def _space_faults(
+    space: Mapping[str, Any], trial: Mapping[str, Any], methods: tuple[str, ...], catalogue: Catalogue
+) -> Iterator[Fault]:
+    ranges = {name: given for name, value in space.items() if (given := _range(value)) is not None}
+    for name in space:
+        place = ("space", name)
+        if name in trial:
+            yield Fault(place=place, text="is searched here and fixed under trial: keep one of the two")
+        if name in ("method", "time_limit"):
+            where = "methods" if name == "method" else "trial or budget"
+            yield Fault(place=place, text=f"cannot be searched: write it under {where}")
+        elif methods and not _homes(name, methods, catalogue):
+            yield Fault(place=place, text=_unknown_knob(name, methods, catalogue))
+        elif name in ranges and methods:
+            texts = [text for allowed in _homes(name, methods, catalogue) for text in misfits(ranges[name], allowed)]
+            yield from (Fault(place=place, text=text) for text in dict.fromkeys(texts))
+            yield from (Fault(place=place, text=text) for text in _idle(name, ranges, methods, catalogue))
+
+
+def _homes(name: str, methods: Iterable[str], catalogue: Catalogue) -> list[Float | Int | Choice]:
+    """The widest ranges of the knob in the chosen methods and the trial; none where there is no such knob."""
+    found = [catalogue.range_of(method, name) for method in methods]
+    return [allowed for allowed in found if allowed is not None]
+
+
+def _idle(
+    name: str, ranges: Mapping[str, Float | Int | Choice], methods: Iterable[str], catalogue: Catalogue
+) -> Iterator[str]:
+    """A knob that the file's other ranges keep out of every row."""
+    takers = [catalogue.methods[method] for method in methods if catalogue.methods[method].takes(name)]
+    conditions = [entry.space.condition_of(name) for entry in takers]
+    unmet = [[(k, v) for k, v in each.items() if k in ranges and v not in ranges[k]] for each in conditions]
+    if unmet and all(unmet):
+        knob, value = unmet[0][0]
+        yield f"would do nothing: it needs {knob} = {shown(value)}, which {knob} under space excludes"
+
+
+def _unknown_knob(name: str, methods: tuple[str, ...], catalogue: Catalogue) -> str:
+    others = [method for method, entry in catalogue.methods.items() if name in entry.allowed]
+    if others:
+        return f"is a knob of {' and '.join(others)}, not of {' or '.join(methods)}: list such a method, or remove it"
+    knobs = {knob for method in methods for knob in catalogue.methods[method].allowed}
+    return _unknown("knob", name, sorted(knobs | set(catalogue.trial) - {"time_limit"}))
+
+
+def _unknown(what: str, name: str, allowed: Iterable[str]) -> str:
+    names = tuple(allowed)
+    return f"unknown {what} {shown(name)}{nearest(name, names)} (allowed: {', '.join(names)})"
+
+
+def _range(value: Any) -> Float | Int | Choice | None:
+    try:
+        return user_range.validate_python(value)
+    except ValidationError:
+        return None
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple)
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))

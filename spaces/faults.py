@@ -1,0 +1,73 @@
+"""Faults of a sweep file: all of them in one message, each with its line and in plain words."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+Place = tuple[str | int, ...]
+"""Where in the file: keys and list positions from the top, as in ("constraints", 0)."""
+
+MOST_SHOWN: Final = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """One thing that is wrong, and what to do about it."""
+
+    place: Place
+    text: str
+    line: int | None = None
+    """From 1; None where the fault is not in the file's text."""
+    origin: str | None = None
+    """What gave the value instead of the file's text, such as `--trials`."""
+
+    def __str__(self) -> str:
+        lead = self.origin or (f"line {self.line}" if self.line else "")
+        where = "" if self.origin else written(self.place)
+        return ": ".join(part for part in (lead, where, self.text) if part)
+
+
+class SweepFileError(ValueError):
+    """A sweep file that cannot be used; `str` is the message for the user."""
+
+    def __init__(self, title: str, faults: Iterable[Fault] = ()) -> None:
+        self.faults = tuple(sorted(dict.fromkeys(faults), key=lambda fault: fault.line or 1 << 62))
+        count = len(self.faults)
+        lines = [f"{title}: {count} fault{'s' if count > 1 else ''}" if count else title]
+        lines += [f"  {fault}" for fault in self.faults[:MOST_SHOWN]]
+        if count > MOST_SHOWN:
+            lines.append(f"  and {count - MOST_SHOWN} more")
+        super().__init__("\n".join(lines))
+
+
+def written(place: Place) -> str:
+    """`space.sparsity_strength`, `constraints[1]` (positions from 1, as people count)."""
+    text = ""
+    for part in place:
+        text += f"[{part + 1}]" if isinstance(part, int) else f".{_short(part)}"
+    return text.removeprefix(".")
+
+
+def shown(value: object) -> str:
+    """A value as its writer would know it again, shortened."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, list | tuple):
+        return "a list"
+    return repr(_short(value)) if isinstance(value, str) else _short(str(value))
+
+
+def nearest(name: str, allowed: Iterable[str]) -> str:
+    """`; did you mean objectives?`, or nothing where no allowed name is near."""
+    by_lower = {candidate.lower(): candidate for candidate in allowed}
+    close = difflib.get_close_matches(name.lower()[:100], by_lower, n=1)
+    return f"; did you mean {by_lower[close[0]]}?" if close else ""
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "..."

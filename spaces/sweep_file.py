@@ -1,0 +1,193 @@
+"""The sweep file as validated models: what to search, for which task, towards what, within which budget.
+
+`load.load_sweep` makes one from YAML and checks it against a catalogue; these models alone know none.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, TypeAdapter, field_validator
+
+from sparsweep.spaces.catalogue import Catalogue, fitted
+from sparsweep.spaces.constraint import Constraint
+from sparsweep.spaces.duration import duration_s
+from sparsweep.spaces.faults import shown
+from sparsweep.spaces.space import AnyRange, Choice, Float, Int, Knob, Space, Value, of_methods
+
+Direction = Literal["max", "min"]
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def _named(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        raise ValueError(
+            f"{shown(value)} cannot be a name: use 1 to 64 letters, digits, dots, dashes or underscores, "
+            "the first a letter or digit"
+        )
+    return value
+
+
+def _one_value(value: Any) -> Any:
+    """A bare value is a choice of one."""
+    if isinstance(value, list | tuple):
+        raise ValueError("is a list: write {choices: [...]}")
+    return {"choices": (value,)} if isinstance(value, str | bool | int | float) else value
+
+
+def _constraint(value: Any) -> Any:
+    return Constraint.parse(value) if isinstance(value, str) else value
+
+
+Name = Annotated[str, Field(strict=True), BeforeValidator(lambda v: _named(v) if isinstance(v, str) else v)]
+Seconds = Annotated[float, BeforeValidator(duration_s)]
+UserRange = Annotated[AnyRange, BeforeValidator(_one_value)]
+user_range: Final[TypeAdapter[Float | Int | Choice]] = TypeAdapter(UserRange)
+Written = Annotated[Constraint, BeforeValidator(_constraint), PlainSerializer(str)]
+
+
+class Part(BaseModel):
+    """A part of a sweep file: frozen, strict, no unknown keys, no infinities."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Task(Part):
+    """What is pruned, and on what it is judged."""
+
+    network: str
+    data: str
+
+
+class Objectives(Part):
+    """The frontier's axes. Accuracy is always one; each has one direction that makes sense."""
+
+    accuracy: Literal["max"]
+    sparsity: Literal["max"] | None = None
+    speedup: Literal["max"] | None = None
+    macs: Literal["min"] | None = None
+    macs_ideal: Literal["min"] | None = None
+    size_bytes: Literal["min"] | None = None
+    latency_ms: Literal["min"] | None = None
+    weights_left: Literal["min"] | None = None
+
+    @property
+    def directions(self) -> dict[str, Direction]:
+        """The chosen objectives in the order of the fields above."""
+        return {name: way for name, way in self.model_dump().items() if way is not None}
+
+
+class Budget(Part):
+    """When a sweep ends: after so many trials of so many epochs, or after a time."""
+
+    trials: int = Field(default=24, ge=1, le=1_000_000)
+    epochs: int = Field(default=20, ge=1, le=1_000_000)
+    time_limit_s: Seconds | None = Field(default=None, alias="time_limit")
+
+
+class Resources(Part):
+    """What one trial occupies."""
+
+    cpu: float = Field(default=1.0, gt=0, le=100_000)
+    gpu: float = Field(default=0.0, ge=0, le=100_000)
+
+    @field_validator("gpu")
+    @classmethod
+    def _whole_above_one(cls, gpu: float) -> float:
+        if gpu > 1 and gpu != int(gpu):
+            raise ValueError(f"{gpu} GPUs cannot be given: above 1 only whole numbers can")
+        return gpu
+
+
+class Sampler(Part):
+    """How settings are proposed; the seed fixes proposals and trainings alike."""
+
+    name: Literal["tpe", "random", "nsga2"] = "tpe"
+    seed: int = Field(default=0, ge=0, le=2**32 - 1)
+
+
+class Registry(Part):
+    """Where the frontier's networks are registered, and how many of them at most."""
+
+    model: Name | None = None
+    keep: int = Field(default=8, ge=1, le=10_000)
+
+
+class SweepFile(Part):
+    """One sweep: everything but the task has a default."""
+
+    name: Name
+    task: Task
+    methods: tuple[str, ...] = ("gasl",)
+    ranges: Mapping[str, UserRange] = Field(default_factory=dict, alias="space")
+    """Only what differs from the methods' own ranges."""
+    objectives: Objectives = Objectives(accuracy="max", sparsity="max", speedup="max")
+    constraints: tuple[Written, ...] = ()
+    budget: Budget = Budget()
+    trial: Mapping[str, Value] = Field(default_factory=dict)
+    """Options of the trial that are fixed; `time_limit` in seconds."""
+    resources: Resources = Resources()
+    sampler: Sampler = Sampler()
+    registry: Registry = Registry()
+
+    @field_validator("methods")
+    @classmethod
+    def _some_and_distinct(cls, methods: tuple[str, ...]) -> tuple[str, ...]:
+        if not methods:
+            raise ValueError("is empty: list at least one method, such as [gasl]")
+        if len(set(methods)) < len(methods):
+            raise ValueError(f"[{', '.join(methods)}] lists a method twice: list each once")
+        return methods
+
+    @field_validator("objectives")
+    @classmethod
+    def _against_accuracy(cls, objectives: Objectives) -> Objectives:
+        if len(objectives.directions) < 2:
+            raise ValueError("accuracy alone has no frontier: add another objective, such as sparsity: max")
+        return objectives
+
+    @property
+    def model(self) -> str:
+        """Name of the registered model: the sweep's own unless the file gives one."""
+        return self.registry.model or self.name
+
+    def space(self, catalogue: Catalogue) -> Space:
+        """What is searched: the methods' spaces with the user's ranges, less what `trial` fixes."""
+        entries = {method: catalogue.methods[method] for method in self.methods}
+        owned = {name for entry in entries.values() for name in (*entry.space.names, *entry.allowed)}
+        spaces: dict[str, Space] = {}
+        for method, entry in entries.items():
+            mine = {
+                name: fitted(given, catalogue.range_of(method, name))
+                for name, given in self.ranges.items()
+                if entry.takes(name) or (name in owned and name in catalogue.trial)
+            }
+            spaces[method] = entry.space.with_ranges(mine).fixing(self.trial)
+        shared = [
+            Knob(name=name, range=fitted(given, catalogue.trial.get(name)))
+            for name, given in self.ranges.items()
+            if name not in owned
+        ]
+        return Space((*of_methods(spaces).knobs, *shared))
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data with every default written out, in the file's own words: a sweep file again."""
+        data = self.model_dump(mode="json", by_alias=True, exclude={"objectives"})
+        data["objectives"] = dict(self.objectives.directions)
+        data["registry"]["model"] = self.model
+        return {key: data[key] for key in _KEYS}
+
+    @property
+    def yaml_text(self) -> str:
+        """`as_json` as YAML, one key a line; JSON is YAML, and leaves no doubt about what is text."""
+        return "".join(f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in self.as_json().items())
+
+    def identity(self) -> dict[str, Any]:
+        """What makes two sweeps the same search; trials, time limit, resources and registry may differ on resume."""
+        data = self.as_json()
+        same = {key: data[key] for key in ("task", "methods", "space", "objectives", "trial", "sampler")}
+        return {**same, "constraints": sorted(data["constraints"]), "epochs": self.budget.epochs}
+
+
+_KEYS: Final = tuple(info.alias or name for name, info in SweepFile.model_fields.items())

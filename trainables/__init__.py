@@ -1,0 +1,1 @@
+"""What one trial does: train, descend, deliver. Torch, no engines."""

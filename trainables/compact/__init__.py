@@ -1,0 +1,1 @@
+"""Physical removal of pruned units, checked exact."""

@@ -1,0 +1,73 @@
+"""Which layers a unit is coupled to: read off torch-pruning's dependency graph, once a network.
+
+The graph knows that channel 3 of a convolution is column 3 of the next one, or columns 12…15 of a linear layer behind
+a flatten. Which units go is decided by `removal.py`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch_pruning as tp
+from torch import Tensor, nn
+
+from sparsweep.trainables.groups import Prunable, prunable_layers
+
+
+@dataclass(frozen=True, kw_only=True)
+class Consumer:
+    """A layer that reads the units of another: unit u is its input columns where `unit_of == u`."""
+
+    layer: str
+    unit_of: Tensor
+    """[in] int64: the unit behind each input column; −1 where the column is somebody else's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coupling:
+    """A layer whose output units can be removed, and everybody who reads them."""
+
+    layer: str
+    consumers: tuple[Consumer, ...]
+
+
+def couplings_of(net: nn.Module, example_shape: tuple[int, ...]) -> tuple[Coupling, ...]:
+    """The couplings of every prunable layer but the output layer, in order of definition.
+
+    A layer whose group holds anything but convolutions and linear layers (a norm, an addition of several producers)
+    is left out: nothing of it is removed.
+    """
+    layers = prunable_layers(net)
+    paths = {id(layer): name for name, layer in layers.items()}
+    example = torch.zeros(2, *example_shape, device=next(net.parameters()).device)
+    graph = tp.DependencyGraph().build_dependency(net, example_inputs=example, verbose=False)
+    found = [_coupling(graph, name, layer, paths) for name, layer in list(layers.items())[:-1]]
+    return tuple(coupling for coupling in found if coupling is not None)
+
+
+def _coupling(graph: Any, name: str, layer: Prunable, paths: Mapping[int, str]) -> Coupling | None:
+    units = layer.weight.shape[0]
+    group = graph.get_pruning_group(layer, remover(layer, outputs=True), idxs=list(range(units)))
+    consumers = []
+    for at, item in enumerate(group):
+        module = item.dep.target.module
+        reads = graph.is_in_channel_pruning_fn(item.dep.handler)
+        if id(module) in paths and reads:
+            unit_of = torch.full((module.weight.shape[1],), -1)
+            unit_of[torch.tensor(item.idxs)] = torch.tensor(item.root_idxs)
+            consumers.append(Consumer(layer=paths[id(module)], unit_of=unit_of))
+        elif at > 0 and any(True for _ in module.parameters()):
+            return None
+    return Coupling(layer=name, consumers=tuple(consumers)) if consumers else None
+
+
+def remover(layer: nn.Module, *, outputs: bool) -> Callable[[nn.Module, list[int]], nn.Module]:
+    """torch-pruning's function that removes output (or input) channels of such a layer, in place."""
+    conv = isinstance(layer, nn.Conv2d)
+    if outputs:
+        chosen = tp.prune_conv_out_channels if conv else tp.prune_linear_out_channels
+    else:
+        chosen = tp.prune_conv_in_channels if conv else tp.prune_linear_in_channels
+    function: Callable[[nn.Module, list[int]], nn.Module] = chosen
+    return function

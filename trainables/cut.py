@@ -1,0 +1,111 @@
+"""From scores to exact masks, and the nested cuts of a descent.
+
+Scores of different layers are not comparable as they are: a *layer balance* makes them so, then one global order
+decides. Exact counts: asked to keep n, exactly n are kept (more only where every layer keeps its minimum); of equal
+scores the lower index is kept, layers in order of definition.
+"""
+
+from collections.abc import Mapping
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from sparsweep.trainables.groups import expand, prunable_layers
+from sparsweep.trainables.scores import Scores
+
+LayerBalance = Literal["auto", "rank", "lamp", "mean", "max", "rms", "none"]
+"""`auto` is rank for groups and LAMP for weights, the best measured of each."""
+LAYER_BALANCES: tuple[str, ...] = get_args(LayerBalance)
+
+
+def balanced(values: Tensor, balance: str) -> Tensor:
+    """One layer's scores in a unit that is comparable between layers; same shape, order within the layer unchanged.
+
+    rank: position / count in (0, 1]. lamp: s² / Σ of all s'² that are not smaller (Lee et al. 2021,
+    arXiv:2010.07611, equation 2). mean, max, rms: divided by the layer's. none: as it is.
+    """
+    flat = values.flatten().double()
+    if balance == "rank":
+        return (positions(flat) + 1).div(flat.numel()).view_as(values)
+    if balance == "lamp":
+        return _lamp(flat).view_as(values)
+    scale = {
+        "mean": flat.mean(), "max": flat.max(), "rms": flat.square().mean().sqrt(), "none": flat.new_ones(()),
+    }[balance]  # fmt: skip
+    return (flat / scale.clamp_min(1e-300)).view_as(values)
+
+
+def positions(flat: Tensor) -> Tensor:
+    """Place of each score from the smallest, 0-based; among equals the lower index stands higher."""
+    order = flat.flip(0).argsort(stable=True)
+    places = torch.empty_like(order)
+    places[flat.numel() - 1 - order] = torch.arange(flat.numel(), device=flat.device)
+    return places
+
+
+def _lamp(flat: Tensor) -> Tensor:
+    squares = flat.square()
+    places = positions(flat)
+    ascending = torch.empty_like(squares)
+    ascending[places] = squares
+    not_smaller = ascending.flip(0).cumsum(0).flip(0)
+    return (ascending / not_smaller.clamp_min(1e-300))[places]
+
+
+def cut(
+    scores: Scores, keep: int, *, balance: str = "auto", alive: Mapping[str, Tensor] | None = None, minimum: int = 1
+) -> tuple[dict[str, Tensor], float]:
+    """Keeps the best `keep` groups (or weights) of all layers together.
+
+    Args:
+        scores: what each is worth.
+        keep: how many survive in all, at least `minimum` a layer.
+        balance: one of LAYER_BALANCES.
+        alive: survivors of the last cut, per layer in the scores' shape; nothing else can survive this one.
+        minimum: how many every layer keeps.
+
+    Returns:
+        Per layer the survivors in the scores' shape, and the threshold: the largest balanced score removed
+        (0 where nothing is).
+    """
+    rule = balance if balance != "auto" else ("lamp" if scores.granularity == "weight" else "rank")
+    flats = []
+    protected = []
+    for name, values in scores.values.items():
+        fair = balanced(values, rule).flatten()
+        if alive is not None:
+            fair = fair.masked_fill(~alive[name].flatten(), -1.0)
+        flats.append(fair)
+        protected.append(positions(fair) >= fair.numel() - minimum)
+    joined, safe = torch.cat(flats), torch.cat(protected)
+    possible = int((joined >= 0).sum())
+    keep = max(min(keep, possible), int((safe & (joined >= 0)).sum()))
+    ranked = torch.where(safe & (joined >= 0), torch.inf, joined)
+    kept = positions(ranked) >= joined.numel() - keep
+    lost = joined[~kept & (joined >= 0)]
+    threshold = float(lost.max()) if lost.numel() else 0.0
+    pieces = kept.split([flat.numel() for flat in flats])
+    return {name: piece.view_as(scores.values[name]) for name, piece in zip(scores.values, pieces, strict=True)}, threshold
+
+
+def weight_masks(net: nn.Module, scores: Scores, kept: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Survivors laid over the weights: bool of each layer's weight shape, for the layers that were scored."""
+    layers = prunable_layers(net)
+    return {
+        name: expand(survivors, layers[name].weight, scores.granularity).clone() for name, survivors in kept.items()
+    }
+
+
+def descent_keeps(total: int, *, cuts: int, last: int) -> list[int]:
+    """How many groups or weights survive each of `cuts` nested cuts: geometric from `total` down to `last`.
+
+    Even steps of the logarithm put the cuts where the trade-off bends; 1 <= last <= total. Each cut keeps at least
+    one less than the one before where there is room.
+
+    >>> descent_keeps(100, cuts=4, last=5)
+    [47, 22, 11, 5]
+    """
+    ratio = (last / total) ** (1 / cuts)
+    keeps = [round(total * ratio ** (i + 1)) for i in range(cuts)]
+    return [max(keep, last) for keep in keeps]

@@ -1,0 +1,51 @@
+"""How a trial trains and descends: every option that is not a method's own knob."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+from sparsweep.spaces.space import Choice, Float, Int, Value
+from sparsweep.trainables.cut import LAYER_BALANCES
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialOptions:
+    """Options of one trial; each is either fixed by the sweep file's `trial:` or searched."""
+
+    epochs: int = 20
+    """Epochs of training, >= 1."""
+    batch_size: int = 64
+    learning_rate: float = 5e-3
+    """Adam's, > 0; decays to 1 % of itself by a cosine unless `schedule` is `constant`."""
+    schedule: str = "cosine"
+    descent: str = "nested"
+    """`nested` walks from dense to sparse; `none` measures the method's own cut alone (the control)."""
+    cuts: int = 16
+    finetune_epochs: int = 1
+    """Epochs of fine-tuning after each cut, >= 0."""
+    finetune_learning_rate: float = 5e-3
+    """Adam's while fine-tuning, > 0."""
+    layer_balance: str = "auto"
+    last_share: float = 0.0
+    """Share of groups or weights that the last cut keeps; 0 is automatic: .04 of the groups, .005 of the weights."""
+
+    @classmethod
+    def from_row(cls, fixed: Mapping[str, Any], row: Mapping[str, Value]) -> Self:
+        """The sweep's fixed options and, over them, those that the row chose."""
+        names = {f.name for f in fields(cls)}
+        return cls(**{**fixed, **{name: value for name, value in row.items() if name in names}})
+
+
+ALLOWED: Mapping[str, Float | Int | Choice] = {
+    "epochs": Int(low=1, high=1_000_000),
+    "batch_size": Int(low=1, high=1_000_000),
+    "learning_rate": Float(low=1e-7, high=10),
+    "schedule": Choice(choices=("cosine", "constant")),
+    "descent": Choice(choices=("nested", "none")),
+    "cuts": Int(low=1, high=256),
+    "finetune_epochs": Int(low=0, high=1_000_000),
+    "finetune_learning_rate": Float(low=1e-7, high=10),
+    "layer_balance": Choice(choices=LAYER_BALANCES),
+    "last_share": Float(low=0, high=1),
+}
+"""The widest legal range of every option."""

@@ -1,0 +1,126 @@
+"""A point: one measured pruned network."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Self
+
+from sparsweep.spaces.space import Value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency:
+    """How long one forward pass takes, dense and compact interleaved in one process.
+
+    `speedup` is the median of the pairwise ratios dense / compact; `iqr_share` the larger of the two
+    interquartile ranges over their medians. A record with `iqr_share` > 0.1 is never made.
+    """
+
+    batch: int
+    latency_ms: float
+    dense_latency_ms: float
+    speedup: float
+    iqr_share: float
+    pairs: int
+    device: str
+    threads: int
+    runtime: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """One measured pruned network; a trial gives many. Shares are in [0, 1].
+
+    Raises:
+        ValueError: a figure is NaN, infinite or outside its range (a point that is not finite must not exist:
+            dominance silently breaks on NaN).
+    """
+
+    trial: int
+    """Number of the proposal, from 0."""
+    cut: str
+    """`own` (the method's own cut, untouched), `own-tuned`, `dense`, or `00`…`15` down the descent."""
+    method: str
+    threshold: float
+    """The balanced score under which this cut removes; for the own cut the method's own threshold."""
+    accuracy: float
+    """Share of the validation examples classified right (or the task's score)."""
+    sparsity: float
+    """Zero weights / all prunable weights of the original network; removed weights count as zero."""
+    layer_sparsity: float
+    """Unweighted mean of the layers' sparsities."""
+    weights_left: int
+    """Non-zero prunable weights."""
+    macs: int
+    """Multiply-adds of one forward pass of one example as executed by the compact network."""
+    macs_ideal: int
+    """Multiply-adds that meet a non-zero weight: what an ideal sparse kernel would execute."""
+    dense_macs: int
+    size_bytes: int
+    """Bytes of the compact network's tensors as stored."""
+    dense_size_bytes: int
+    widths: tuple[int, ...]
+    """Output units left in each prunable layer."""
+    setting: Mapping[str, Value]
+    network: str | None = None
+    """Path of the compact network's files without ending, relative to the trial's folder; None if not delivered."""
+    test_accuracy: float | None = None
+    """Measured once, at the end, for points of the final frontier."""
+    latency: tuple[Latency, ...] = ()
+    """One record a batch size, for points near the front."""
+    model_version: str | None = None
+
+    def __post_init__(self) -> None:
+        bad = [f"{name} = {value}" for name, value in self.figures().items() if not math.isfinite(value)]
+        shares = {n: getattr(self, n) for n in ("accuracy", "sparsity", "layer_sparsity", "test_accuracy")}
+        bad += [f"{n} = {v} is not in [0, 1]" for n, v in shares.items() if v is not None and not 0 <= v <= 1]
+        if bad:
+            raise ValueError(f"point {self.id} cannot exist: {', '.join(bad)}")
+
+    @property
+    def id(self) -> str:
+        """Unique within its sweep: `00007/12`."""
+        return f"{self.trial:05d}/{self.cut}"
+
+    @property
+    def speedup(self) -> float | None:
+        """Measured speedup at the largest batch timed; None where none was measured."""
+        return max(self.latency, key=lambda record: record.batch).speedup if self.latency else None
+
+    @property
+    def macs_removed(self) -> float:
+        """1 − macs / dense_macs: what stands in for speedup while the search runs."""
+        return 1 - self.macs / self.dense_macs
+
+    @property
+    def size_removed(self) -> float:
+        return 1 - self.size_bytes / self.dense_size_bytes
+
+    def figures(self) -> dict[str, float]:
+        """Every measured number that is there, by name."""
+        own = {f.name: getattr(self, f.name) for f in fields(self)}
+        numbers = {n: v for n, v in own.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+        if self.latency:
+            at = max(self.latency, key=lambda record: record.batch)
+            numbers |= {
+                "latency_ms": at.latency_ms, "dense_latency_ms": at.dense_latency_ms, "speedup": at.speedup,
+            }  # fmt: skip
+        numbers |= {"macs_removed": self.macs_removed, "size_removed": self.size_removed}
+        return numbers
+
+    def with_(self, **changes: Any) -> Self:
+        return replace(self, **changes)
+
+    def as_json(self) -> dict[str, Any]:
+        return {**asdict(self), "widths": list(self.widths), "setting": dict(self.setting)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The point that `as_json` wrote; unknown keys are an error, as they mean another schema."""
+        return cls(
+            **{
+                **data,
+                "widths": tuple(data["widths"]),
+                "latency": tuple(Latency(**record) for record in data["latency"]),
+            }
+        )

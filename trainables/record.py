@@ -1,0 +1,172 @@
+"""What a trial leaves behind: one `result.json`, committed once. Everything else is a projection of these records.
+
+Layout under a sweep's storage folder:
+
+    trials/00007/setting.json            what was proposed (number, setting, seed)
+    trials/00007/attempt-1/              working folder of one attempt: checkpoint, networks
+    trials/00007/result.json             the committed record; it names the attempt whose networks count
+
+A commit is an exclusive hard link of a finished file: the first attempt to commit wins, a later or older writer
+changes nothing and is told so. An attempt that sees a newer attempt's folder is fenced and does not commit at all.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from sparsweep.spaces.space import Row
+from sparsweep.trainables.point import Point
+
+SCHEMA = 1
+"""Version of the record's layout; a record of another version is refused, never half-read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch:
+    """One epoch of training or fine-tuning, as it was when it ended."""
+
+    step: int
+    """Epochs since the trial began, from 1; fine-tuning goes on counting."""
+    phase: Literal["train", "finetune"]
+    loss: float
+    accuracy: float
+    """Validation share in [0, 1]."""
+    ended_ms: int
+    """Milliseconds since 1970 by the trial's clock; the metric's timestamp wherever it is logged."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRecord:
+    """The outcome of one trial. A failed trial has a reason and no points."""
+
+    number: int
+    attempt: int
+    setting: Row
+    """The row that was proposed, `method` included, and nothing that the row did not choose."""
+    seed: int
+    state: Literal["done", "failed"]
+    reason: str | None
+    points: tuple[Point, ...]
+    epochs: tuple[Epoch, ...]
+    started_ms: int
+    ended_ms: int
+    seconds: Mapping[str, float]
+    """Wall-clock seconds by phase: train, descend, deliver."""
+    environment: Mapping[str, str]
+    """Versions, device and host of the process that ran it."""
+
+    @property
+    def method(self) -> str:
+        return str(self.setting["method"])
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA,
+            **{k: v for k, v in vars(self).items() if k not in ("points", "epochs")},
+            "points": [point.as_json() for point in self.points],
+            "epochs": [vars(epoch) for epoch in self.epochs],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Raises ValueError where the record has another schema."""
+        fields = dict(data)
+        if (schema := fields.pop("schema", None)) != SCHEMA:
+            raise ValueError(f"trial record of schema {schema}; this sparsweep reads schema {SCHEMA}: use its version")
+        fields["points"] = tuple(Point.from_json(point) for point in fields["points"])
+        fields["epochs"] = tuple(Epoch(**epoch) for epoch in fields["epochs"])
+        return cls(**fields)
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """The whole text or nothing: written beside, flushed to disk, renamed."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
+    with beside.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+@dataclass(frozen=True)
+class TrialFolder:
+    """The folder of one trial: `<storage>/trials/<number>`."""
+
+    path: Path
+
+    def propose(self, number: int, setting: Row, seed: int) -> None:
+        """Keeps what was proposed, so that a lost study can be rebuilt and a trial repeated."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        text = json.dumps({"number": number, "setting": setting, "seed": seed}, indent=1)
+        write_atomically(self.path / "setting.json", text)
+
+    def proposal(self) -> dict[str, Any] | None:
+        """{number, setting, seed}; None where nothing was proposed."""
+        path = self.path / "setting.json"
+        return json.loads(path.read_text()) if path.exists() else None
+
+    def newest_attempt(self) -> int:
+        """Number of the newest attempt, from 1; 0 where there is none."""
+        return max((int(p.name.split("-")[1]) for p in self.path.glob("attempt-*")), default=0)
+
+    def claim_attempt(self) -> int:
+        """Starts a new attempt; from now on every older one is fenced. A checkpoint of the last one is kept in reach."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        while True:
+            attempt = self.newest_attempt() + 1
+            try:
+                self.attempt(attempt).mkdir()
+            except FileExistsError:
+                continue
+            return attempt
+
+    def attempt(self, number: int) -> Path:
+        return self.path / f"attempt-{number}"
+
+    def commit(self, record: TrialRecord) -> bool:
+        """True if this record is now the trial's; False if a newer attempt exists or another one was committed."""
+        if self.newest_attempt() > record.attempt:
+            return False
+        finished = self.attempt(record.attempt) / "result.json"
+        write_atomically(finished, json.dumps(record.as_json(), allow_nan=False))
+        try:
+            os.link(finished, self.path / "result.json")
+        except FileExistsError:
+            return False
+        return True
+
+    def record(self) -> TrialRecord | None:
+        """The committed record, or None. Raises ValueError on a record of another schema."""
+        try:
+            text = (self.path / "result.json").read_text()
+        except FileNotFoundError:
+            return None
+        return TrialRecord.from_json(json.loads(text))
+
+
+@dataclass(frozen=True)
+class TrialStore:
+    """All trials of one sweep: `<storage>/trials`."""
+
+    path: Path
+
+    def folder(self, number: int) -> TrialFolder:
+        return TrialFolder(self.path / f"{number:05d}")
+
+    def numbers(self) -> list[int]:
+        """Numbers of all trials that were proposed, ascending."""
+        return sorted(int(p.name) for p in self.path.glob("[0-9]*") if p.name.isdigit())
+
+    def records(self) -> Iterator[TrialRecord]:
+        """Committed records by ascending number."""
+        for number in self.numbers():
+            if (record := self.folder(number).record()) is not None:
+                yield record

@@ -1,0 +1,97 @@
+"""Images and labels of a task, split once and for all; small sets lie in memory, loaded once a process."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from sparsweep.trainables.tasks.digits import load_digits
+from sparsweep.trainables.tasks.mnist import load_mnist
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """Examples [n, channels, height, width] float32 and labels [n] int64."""
+
+    inputs: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """The three splits of a task: the search sees `train` and `validation`; `test` is read once, at the end."""
+
+    train: Split
+    validation: Split
+    test: Split
+
+    def digest(self) -> str:
+        """SHA-256 over every split's bytes: part of the task's fingerprint."""
+        total = hashlib.sha256()
+        for split in (self.train, self.validation, self.test):
+            for tensor in (split.inputs, split.labels):
+                total.update(str(tuple(tensor.shape)).encode())
+                total.update(tensor.contiguous().numpy().tobytes())
+        return total.hexdigest()
+
+
+Arrays = tuple[Tensor, Tensor, Tensor | None, Tensor | None]
+"""Inputs and labels to learn from, and a test set where the source has its own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSource:
+    """Where a data set comes from and how it is split."""
+
+    load: Callable[[Path | None], Arrays]
+    example_shape: tuple[int, ...]
+    validation: int
+    """Examples set apart for validation."""
+    test: int
+    """Examples set apart for the test where the source has no test set of its own."""
+    about: str
+
+
+DATA: Mapping[str, DataSource] = {
+    "digits": DataSource(
+        load=load_digits, example_shape=(1, 8, 8), validation=300, test=300,
+        about="1,797 real 8x8 digits out of scikit-learn: 1,197 train, 300 validation, 300 test",
+    ),
+    "mnist": DataSource(
+        load=load_mnist, example_shape=(1, 28, 28), validation=5000, test=0,
+        about="MNIST through torchvision: 55,000 train, 5,000 validation, 10,000 test",
+    ),
+}  # fmt: skip
+
+SPLIT_SEED = 20_26
+"""Fixed: the split belongs to the task, not to a sweep's seed."""
+
+
+@lru_cache(maxsize=2)
+def load_data(name: str, root: Path | None = None) -> Data:
+    """The named data set, split by SPLIT_SEED.
+
+    Raises:
+        ValueError: unknown name, or the data is not under `root` and cannot be downloaded.
+    """
+    if name not in DATA:
+        raise ValueError(f"no data set {name!r}; there are {', '.join(DATA)}")
+    source = DATA[name]
+    inputs, labels, test_inputs, test_labels = source.load(root)
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(SPLIT_SEED))
+    if test_inputs is None or test_labels is None:
+        held = order[: source.test]
+        test_inputs, test_labels, order = inputs[held], labels[held], order[source.test :]
+    validation, train = order[: source.validation], order[source.validation :]
+    return Data(
+        train=Split(inputs=inputs[train], labels=labels[train]),
+        validation=Split(inputs=inputs[validation], labels=labels[validation]),
+        test=Split(inputs=test_inputs, labels=test_labels),
+    )

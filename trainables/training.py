@@ -1,0 +1,77 @@
+"""Epochs of stochastic gradient descent: training with a method, fine-tuning with the masks held."""
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from sparsweep.trainables.groups import hold
+from sparsweep.trainables.methods import Method
+from sparsweep.trainables.tasks.data import Split
+
+
+class DivergedError(RuntimeError):
+    """The loss is not a finite number."""
+
+
+def adam(net: nn.Module, learning_rate: float) -> torch.optim.Adam:
+    """Adam without weight decay over all parameters, its step fused into one kernel."""
+    return torch.optim.Adam(net.parameters(), lr=learning_rate, fused=True)
+
+
+def decayed(learning_rate: float, progress: float, schedule: str) -> float:
+    """The rate at `progress` in [0, 1]: a half cosine down to 1 % of it, or constant."""
+    if schedule == "constant":
+        return learning_rate
+    return learning_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2)
+
+
+def train_epoch(
+    net: nn.Module,
+    method: Method | None,
+    optimizer: torch.optim.Optimizer,
+    split: Split,
+    *,
+    batch_size: int,
+    learning_rate: float,
+    schedule: str,
+    span: tuple[float, float],
+    order: torch.Generator,
+) -> float:
+    """One pass over the split in random order.
+
+    Args:
+        method: whose penalty and step are applied; None fine-tunes with the stored masks held.
+        span: progress in [0, 1] at the start and the end of this epoch.
+        order: draws the order; its state is part of the checkpoint.
+
+    Returns:
+        The mean loss, the penalty included.
+
+    Raises:
+        DivergedError: the mean loss is not finite.
+    """
+    net.train()
+    device = next(net.parameters()).device
+    batches = torch.randperm(len(split), generator=order).split(batch_size)
+    total = torch.zeros((), device=device)
+    for at, batch in enumerate(batches):
+        progress = span[0] + (span[1] - span[0]) * (at + 1) / len(batches)
+        for group in optimizer.param_groups:
+            group["lr"] = decayed(learning_rate, progress, schedule)
+        loss = F.cross_entropy(net(split.inputs[batch].to(device)), split.labels[batch].to(device))
+        if method is not None:
+            loss = loss + method.penalty(net)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        if method is None:
+            hold(net)
+        else:
+            method.after_step(net, optimizer, progress)
+        total += loss.detach()
+    mean = float(total) / len(batches)
+    if not math.isfinite(mean):
+        raise DivergedError(f"diverged: the loss is {mean}")
+    return mean

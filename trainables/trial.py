@@ -1,0 +1,222 @@
+"""The story of one trial: train, then descend (cut, fine-tune, measure, again); resumable at every epoch and cut.
+
+    train      `epochs` epochs with the method
+    own        the method's own cut, measured untouched, then fine-tuned
+    descend    back to the trained network; nested cuts from dense to sparse, fine-tuned one after the other
+
+Every cut is compacted, checked exact and measured on the compact network: that is a point. Its network is kept while
+no other point of this trial dominates it.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sparsweep.spaces.space import Row
+from sparsweep.trainables.compact.architecture import describe, save_network
+from sparsweep.trainables.compact.coupling import Coupling, couplings_of
+from sparsweep.trainables.compact.removal import check_exact, compact
+from sparsweep.trainables.cut import cut, descent_keeps, weight_masks
+from sparsweep.trainables.groups import add_masks, set_masks
+from sparsweep.trainables.measures.accuracy import accuracy
+from sparsweep.trainables.measures.macs import layer_macs
+from sparsweep.trainables.measures.size import layer_sparsity, nonzero_counts, size_bytes, sparsity, weight_counts
+from sparsweep.trainables.methods import METHODS, Method
+from sparsweep.trainables.options import TrialOptions
+from sparsweep.trainables.point import Point
+from sparsweep.trainables.record import Epoch, now_ms
+from sparsweep.trainables.tasks import Data, Task
+from sparsweep.trainables.training import adam, train_epoch
+
+LAST_SHARE = {"filter": 0.04, "input": 0.04, "weight": 0.005}
+CHECK_EXAMPLES = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialPlan:
+    """Everything that decides a trial's outcome, and where it works."""
+
+    number: int
+    setting: Row
+    seed: int
+    task: Task
+    fixed: Mapping[str, Any]
+    """Options fixed by the sweep file."""
+
+    def options(self) -> TrialOptions:
+        return TrialOptions.from_row(self.fixed, self.setting)
+
+    def method(self) -> Method:
+        """The method with the knobs that the setting gives it."""
+        chosen = METHODS[str(self.setting["method"])]
+        return chosen(**{name: value for name, value in self.setting.items() if name in chosen.allowed})
+
+
+@dataclass(kw_only=True)
+class Dense:
+    """The unpruned network's figures."""
+
+    weights: dict[str, int]
+    macs: dict[str, int]
+    size_bytes: int
+
+
+@dataclass(kw_only=True)
+class Trial:
+    """One trial at work. `advance` does one epoch or one cut; `state`/`load_state` are its checkpoint."""
+
+    plan: TrialPlan
+    folder: Path
+    """Of the attempt: networks are written here."""
+    data: Data
+    net: nn.Module
+    method: Method
+    options: TrialOptions
+    optimizer: torch.optim.Optimizer
+    order: torch.Generator
+    couplings: tuple[Coupling, ...]
+    dense: Dense
+    phase: str = "train"
+    done: int = 0
+    """Epochs or cuts done in this phase."""
+    trained: dict[str, Tensor] = field(default_factory=dict)
+    alive: dict[str, Tensor] = field(default_factory=dict)
+    points: list[Point] = field(default_factory=list)
+    epochs: list[Epoch] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def start(cls, plan: TrialPlan, folder: Path, device: str = "cpu") -> "Trial":
+        """A fresh trial; the same plan gives the same trial to the bit on one machine."""
+        torch.manual_seed(plan.seed)
+        data = plan.task.load()
+        net = plan.task.build().to(device)
+        couplings = couplings_of(net, plan.task.example_shape)
+        dense = Dense(
+            weights=weight_counts(net), macs=layer_macs(net, plan.task.example_shape), size_bytes=size_bytes(net)
+        )
+        method, options = plan.method(), plan.options()
+        add_masks(net)
+        method.prepare(net, data.train.inputs[: options.batch_size].to(device))
+        return cls(
+            plan=plan, folder=folder, data=data, net=net, method=method, options=options, couplings=couplings,
+            optimizer=adam(net, options.learning_rate), dense=dense, order=torch.Generator().manual_seed(plan.seed),
+        )  # fmt: skip
+
+    def advance(self) -> bool:
+        """Does the next epoch or cut; false once nothing is left to do."""
+        steps: dict[str, Callable[[], str]] = {"train": self._train, "own": self._own, "descend": self._descend}
+        if self.phase == "done":
+            return False
+        began = time.perf_counter()
+        phase = self.phase
+        following = steps[phase]()
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - began
+        if following != phase:
+            self.phase, self.done = following, 0
+        return self.phase != "done"
+
+    def _train(self) -> str:
+        o = self.options
+        span = (self.done / o.epochs, (self.done + 1) / o.epochs)
+        loss = train_epoch(
+            self.net, self.method, self.optimizer, self.data.train, batch_size=o.batch_size,
+            learning_rate=o.learning_rate, schedule=o.schedule, span=span, order=self.order,
+        )  # fmt: skip
+        self.done += 1
+        self._note("train", loss)
+        return "train" if self.done < o.epochs else "own"
+
+    def _own(self) -> str:
+        scores = self.method.scores(self.net)
+        self.trained = {name: tensor.clone() for name, tensor in self.net.state_dict().items()}
+        set_masks(self.net, weight_masks(self.net, scores, scores.own))
+        self._measure("own" if self.method.descends else "dense", scores.threshold)
+        if self.method.descends and self.options.finetune_epochs > 0:
+            self._finetune()
+            self._measure("own-tuned", scores.threshold)
+        if not self.method.descends or self.options.descent == "none":
+            return "done"
+        self.net.load_state_dict(self.trained)
+        return "descend"
+
+    def _descend(self) -> str:
+        scores = self.method.scores(self.net)
+        total = sum(values.numel() for values in scores.values.values())
+        share = self.options.last_share or LAST_SHARE[scores.granularity]
+        last = max(round(share * total), len(scores.values))
+        keep = descent_keeps(total, cuts=self.options.cuts, last=last)[self.done]
+        self.alive, threshold = cut(scores, keep, balance=self.options.layer_balance, alive=self.alive or None)
+        set_masks(self.net, weight_masks(self.net, scores, self.alive))
+        self._finetune()
+        self._measure(f"{self.done:02d}", threshold)
+        self.done += 1
+        return "descend" if self.done < self.options.cuts else "done"
+
+    def _finetune(self) -> None:
+        o = self.options
+        if o.finetune_epochs == 0:
+            return
+        optimizer = adam(self.net, o.finetune_learning_rate)
+        for epoch in range(o.finetune_epochs):
+            loss = train_epoch(
+                self.net, None, optimizer, self.data.train, batch_size=o.batch_size, schedule=o.schedule,
+                learning_rate=o.finetune_learning_rate, order=self.order,
+                span=(epoch / o.finetune_epochs, (epoch + 1) / o.finetune_epochs),
+            )  # fmt: skip
+            self._note("finetune", loss)
+
+    def _note(self, phase: Any, loss: float) -> None:
+        score = accuracy(self.net, self.data.validation)
+        step = len(self.epochs) + 1
+        self.epochs.append(Epoch(step=step, phase=phase, loss=loss, accuracy=score, ended_ms=now_ms()))
+
+    def _measure(self, name: str, threshold: float) -> None:
+        """Compacts, checks, measures, keeps the network: one point."""
+        compacted = compact(self.net, self.couplings)
+        device = next(self.net.parameters()).device
+        check_exact(self.net, compacted.net, self.data.validation.inputs[:CHECK_EXAMPLES].to(device))
+        left = nonzero_counts(compacted.net)
+        shape = self.plan.task.example_shape
+        macs = sum(layer_macs(compacted.net, shape).values())
+        ideal = sum(self.dense.macs[n] // self.dense.weights[n] * left[n] for n in left)
+        path = self.folder / name
+        save_network(path, describe(self.plan.task.network, compacted, shape), compacted.net)
+        self.points.append(
+            Point(
+                trial=self.plan.number, cut=name, method=str(self.plan.setting["method"]), threshold=threshold,
+                accuracy=accuracy(compacted.net, self.data.validation),
+                sparsity=sparsity(left, self.dense.weights), layer_sparsity=layer_sparsity(left, self.dense.weights),
+                weights_left=sum(left.values()), macs=macs, macs_ideal=ideal, dense_macs=sum(self.dense.macs.values()),
+                size_bytes=size_bytes(compacted.net), dense_size_bytes=self.dense.size_bytes,
+                widths=tuple(len(units) for units in compacted.kept.values()), setting=self.plan.setting,
+                network=f"{self.folder.name}/{name}",
+            )
+        )  # fmt: skip
+
+    def state(self) -> dict[str, Any]:
+        """Tensors, numbers and text only: what `torch.load(weights_only=True)` reads."""
+        return {
+            "net": self.net.state_dict(), "optimizer": self.optimizer.state_dict(), "trained": self.trained,
+            "alive": self.alive, "phase": self.phase, "done": self.done, "seconds": self.seconds,
+            "order": self.order.get_state(), "rng": torch.get_rng_state(),
+            "points": json.dumps([point.as_json() for point in self.points]),
+            "epochs": json.dumps([vars(epoch) for epoch in self.epochs]),
+        }  # fmt: skip
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Goes on where `state` was taken, to the same bits."""
+        self.net.load_state_dict(state["net"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.order.set_state(state["order"])
+        torch.set_rng_state(state["rng"])
+        self.trained, self.alive = dict(state["trained"]), dict(state["alive"])
+        self.phase, self.done, self.seconds = state["phase"], state["done"], dict(state["seconds"])
+        self.points = [Point.from_json(point) for point in json.loads(state["points"])]
+        self.epochs = [Epoch(**epoch) for epoch in json.loads(state["epochs"])]
