@@ -14,26 +14,32 @@ UNKNOWN = "\u2013"
 
 @dataclass(frozen=True, kw_only=True)
 class Wording:
-    """How one figure is spoken of; `label` reads within a sentence and on an axis."""
+    """How one figure is spoken of: `label` in a sentence, `axis` along a picture's edge."""
 
     label: str
+    axis: str
     kind: Literal["share", "ratio", "count", "bytes", "ms"]
     better: Direction
 
 
+def _wording(label: str, axis: str, kind: Literal["share", "ratio", "count", "bytes", "ms"]) -> Wording:
+    better: Direction = "max" if kind in ("share", "ratio") else "min"
+    return Wording(label=label, axis=axis, kind=kind, better=better)
+
+
 WORDINGS: Mapping[str, Wording] = {
-    "accuracy": Wording(label="accuracy", kind="share", better="max"),
-    "test_accuracy": Wording(label="test accuracy", kind="share", better="max"),
-    "sparsity": Wording(label="sparsity", kind="share", better="max"),
-    "layer_sparsity": Wording(label="mean sparsity of the layers", kind="share", better="max"),
-    "speedup": Wording(label="speedup", kind="ratio", better="max"),
-    "macs_removed": Wording(label="MACs removed", kind="share", better="max"),
-    "size_removed": Wording(label="size removed", kind="share", better="max"),
-    "macs": Wording(label="MACs", kind="count", better="min"),
-    "macs_ideal": Wording(label="non-zero MACs", kind="count", better="min"),
-    "weights_left": Wording(label="weights left", kind="count", better="min"),
-    "size_bytes": Wording(label="size", kind="bytes", better="min"),
-    "latency_ms": Wording(label="latency", kind="ms", better="min"),
+    "accuracy": _wording("accuracy", "validation accuracy (%)", "share"),
+    "test_accuracy": _wording("test accuracy", "test accuracy (%)", "share"),
+    "sparsity": _wording("sparsity", "sparsity (% of weights at zero)", "share"),
+    "layer_sparsity": _wording("mean sparsity of the layers", "mean sparsity of the layers (%)", "share"),
+    "speedup": _wording("speedup", "measured speedup (dense = 1x)", "ratio"),
+    "macs_removed": _wording("MACs removed", "MACs removed (% of dense)", "share"),
+    "size_removed": _wording("size removed", "size removed (% of dense)", "share"),
+    "macs": _wording("MACs", "MACs of one example", "count"),
+    "macs_ideal": _wording("non-zero MACs", "MACs that meet a non-zero weight", "count"),
+    "weights_left": _wording("weights left", "non-zero weights left", "count"),
+    "size_bytes": _wording("size", "size (bytes)", "bytes"),
+    "latency_ms": _wording("latency", "latency of one batch (ms)", "ms"),
 }
 """Every figure that a frontier, a pick or a picture may be asked about."""
 
@@ -60,8 +66,9 @@ def shown(figure: str, value: float | None) -> str:
 
 
 def _scaled(value: float, unit: str) -> str:
-    """Three or four digits and a decimal prefix: `950`, `61.2 k`, `12.3 MB`."""
+    """Two or three digits and a decimal prefix: `950`, `61.2 k`, `131 k`, `12.3 MB`."""
     for limit, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= 0.99995 * limit:
-            return f"{value / limit:.1f} {prefix}{unit}"
+        if abs(value) >= 0.9995 * limit:
+            digits = 1 if abs(value) < 99.95 * limit else 0
+            return f"{value / limit:.{digits}f} {prefix}{unit}"
     return f"{value:.0f} {unit}".rstrip()

@@ -96,7 +96,7 @@ def fitted(given: Float | Int | Choice, allowed: Float | Int | Choice | None) ->
         return given
     if isinstance(given, Int):
         return Float(low=given.low, high=given.high, log=given.log)
-    return Choice(choices=tuple(c if isinstance(c, str | bool) else float(c) for c in given.choices))
+    return Choice(choices=tuple(dict.fromkeys(c if isinstance(c, str | bool) else float(c) for c in given.choices)))
 
 
 TIME_LIMIT_RANGE = Float(low=0, high=LONGEST_S)

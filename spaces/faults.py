@@ -32,13 +32,18 @@ class SweepFileError(ValueError):
     """A sweep file that cannot be used; `str` is the message for the user."""
 
     def __init__(self, title: str, faults: Iterable[Fault] = ()) -> None:
-        self.faults = tuple(sorted(dict.fromkeys(faults), key=lambda fault: fault.line or 1 << 62))
+        self.faults = tuple(sorted(dict.fromkeys(faults), key=_in_file))
         count = len(self.faults)
         lines = [f"{title}: {count} fault{'s' if count > 1 else ''}" if count else title]
         lines += [f"  {fault}" for fault in self.faults[:MOST_SHOWN]]
         if count > MOST_SHOWN:
             lines.append(f"  and {count - MOST_SHOWN} more")
         super().__init__("\n".join(lines))
+
+
+def _in_file(fault: Fault) -> tuple[int, list[str]]:
+    """By line, what has none last; then by place, list positions in their order."""
+    return fault.line or 1 << 62, [f"{part:09}" if isinstance(part, int) else part for part in fault.place]
 
 
 def written(place: Place) -> str:

@@ -59,8 +59,7 @@ def load_sweep(source: str, catalogue: Catalogue, *, overrides: Overrides = NO_O
     if source in known:
         text = (_folder() / f"{source}.yaml").read_text("utf-8")
         return read_sweep(text, catalogue, title=f"preset {source}", stem=source, overrides=overrides)
-    path = Path(source)
-    return read_sweep(_text(path, known), catalogue, title=source, stem=path.stem, overrides=overrides)
+    return read_sweep(_text(source, known), catalogue, title=source, stem=Path(source).stem, overrides=overrides)
 
 
 def read_sweep(
@@ -75,7 +74,7 @@ def read_sweep(
     data = {key: value for key, value in document.data.items() if value is not None}
     origins: dict[Place, str] = {}
     if "name" not in data and overrides.name is None:
-        origins["name",] = "the file's name, as it gives none"
+        origins["name",] = "name, taken from the file's name"
         data["name"] = stem
     faults = [*document.faults, *(_located(fault, document, {}) for fault in _override(data, overrides, origins))]
     sweep, found = model_faults(data)
@@ -134,8 +133,9 @@ def _folder() -> Any:
     return resources.files("sparsweep.spaces.presets")
 
 
-def _text(path: Path, known: Mapping[str, str]) -> str:
+def _text(source: str, known: Mapping[str, str]) -> str:
     """The file's text, after every way in which a path can disappoint."""
+    path = Path(source)
     try:
         if path.is_dir():
             raise SweepFileError(f"{path}: is a folder: give a YAML file in it")
@@ -144,13 +144,13 @@ def _text(path: Path, known: Mapping[str, str]) -> str:
         with path.open("rb") as file:
             content = file.read(LARGEST_BYTES + 1)
     except FileNotFoundError:
-        raise SweepFileError(_absent(path, known)) from None
+        raise SweepFileError(_absent(source, known)) from None
     except OSError as error:
-        raise SweepFileError(f"{path}: cannot be read: {error.strerror}") from None
-    except (UnicodeError, ValueError) as error:
-        if isinstance(error, SweepFileError):
-            raise
-        raise SweepFileError(f"{shown(str(path))} cannot be a path: give a preset's name or a YAML file") from None
+        raise SweepFileError(f"{shown(source)} cannot be read: {error.strerror}") from None
+    except SweepFileError:
+        raise
+    except ValueError:  # a NUL or a lone surrogate in the path
+        raise SweepFileError(f"{shown(source)} cannot be a path: give a preset's name or a YAML file") from None
     if len(content) > LARGEST_BYTES:
         raise SweepFileError(f"{path}: is larger than {LARGEST_BYTES >> 20} MiB: a sweep file is some ten lines")
     try:
@@ -158,11 +158,11 @@ def _text(path: Path, known: Mapping[str, str]) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         text = f"byte 0x{content[error.start]:02X} is not UTF-8: save the file as UTF-8"
-        raise SweepFileError(str(path), [Fault(place=(), line=line, text=text)]) from None
+        raise SweepFileError(source, [Fault(place=(), line=line, text=text)]) from None
 
 
-def _absent(path: Path, known: Mapping[str, str]) -> str:
-    looks_like_file = path.suffix in (".yaml", ".yml") or len(path.parts) > 1
-    what = f"{path}: there is no such file" if looks_like_file else f"unknown preset {shown(str(path))}"
-    hint = nearest(path.name if not looks_like_file else path.stem, known)
+def _absent(source: str, known: Mapping[str, str]) -> str:
+    is_file = Path(source).suffix in (".yaml", ".yml") or "/" in source
+    what = f"{source}: there is no such file" if is_file else f"unknown preset {shown(source)}"
+    hint = nearest(Path(source).stem, known)
     return f"{what}{hint} (presets: {', '.join(known)}; or give the path of a YAML file)"

@@ -110,9 +110,8 @@ _SENTENCES: Final[Mapping[str, Callable[[Place, Any, Any], str]]] = {
     "bool_type": _said("is neither true nor false: write one of them"),
     "string_type": _said("is not text: write a word, in quotes if it looks like a number"),
     "tuple_type": _said("is not a list: write [...]"),
-    "greater_than": _said("is too small: it must be more than {gt}"),
-    "greater_than_equal": _said("is too small: it must be at least {ge}"),
+    "greater_than": _said("is too small: it must be more than {gt:g}"),
+    "greater_than_equal": _said("is too small: it must be at least {ge:g}"),
     "less_than_equal": _said("is too large: it must be at most {le}"),
-    "is_instance_of": _said("is not text: write NAME >= NUMBER in quotes"),
-    "dataclass_type": _said("is not text: write NAME >= NUMBER in quotes"),
+    "dataclass_exact_type": _said("is not a constraint: write one in quotes, such as 'accuracy >= 0.97'"),
 }

@@ -215,11 +215,12 @@ class Space:
             wanted = row.get(label.split("[")[0])
             if isinstance(allowed, Choice):
                 return wanted if wanted is not None and wanted in allowed else allowed.choices[0]
-            if wanted is None or isinstance(wanted, str | bool):
+            if wanted is None or isinstance(wanted, str | bool) or math.isnan(wanted):
                 return _middle(allowed)
             if wanted in allowed:
                 return wanted
-            return min(max(wanted, allowed.low), allowed.high)
+            clipped = min(max(wanted, allowed.low), allowed.high)
+            return round(clipped) if isinstance(allowed, Int) else clipped
 
         return self.row(clip)
 
@@ -238,7 +239,8 @@ def _choices_first(knobs: list[Knob]) -> tuple[Knob, ...]:
 
 def _middle(allowed: Float | Int) -> float | int:
     middle = math.sqrt(allowed.low * allowed.high) if allowed.log else (allowed.low + allowed.high) / 2
-    return round(middle) if isinstance(allowed, Int) else middle
+    clipped = min(max(middle, allowed.low), allowed.high)  # low == high: the root may miss it by its last bit
+    return round(clipped) if isinstance(allowed, Int) else clipped
 
 
 def of_methods(spaces: Mapping[str, Space]) -> Space:

@@ -70,10 +70,10 @@ def _events(text: str, title: str) -> Iterator[Any]:
             yield event
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        column = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         problem = "; ".join(part for part in (error.context, error.problem) if part)
         hint = ": indent with spaces" if "'\\t'" in problem else ""
-        raise SweepFileError(title, [Fault(place=(), text=f"{place}not YAML: {problem}{hint}")]) from None
+        raise SweepFileError(title, [Fault(place=(), text=f"{column}not YAML: {problem}{hint}")]) from None
     except SweepFileError:
         raise
     except (yaml.YAMLError, ValueError, OverflowError):  # such as the escape "\UFFFFFFFF"
@@ -81,7 +81,11 @@ def _events(text: str, title: str) -> Iterator[Any]:
 
 
 def _fatal(title: str, event: Any, text: str) -> SweepFileError:
-    return SweepFileError(title, [Fault(place=(), line=event.start_mark.line + 1, text=text)])
+    return SweepFileError(title, [Fault(place=(), line=_line(event), text=text)])
+
+
+def _line(event: Any) -> int:
+    return int(event.start_mark.line) + 1
 
 
 @dataclass
@@ -109,7 +113,7 @@ class _Reader:
         return data
 
     def _fault(self, place: Place, event: Any, text: str) -> None:
-        self.faults.append(Fault(place=place, line=event.start_mark.line + 1, text=text))
+        self.faults.append(Fault(place=place, line=_line(event), text=text))
 
     def _value(self, event: Any, place: Place) -> Any:
         if len(place) > DEEPEST:
@@ -139,7 +143,7 @@ class _Reader:
             here = (*place, key)
             if key in found:
                 self._fault(here, event, f"written twice (first on line {self.lines[here]}): keep one")
-            self.lines.setdefault(here, event.start_mark.line + 1)
+            self.lines.setdefault(here, _line(event))
             if event.anchor is not None or event.tag is not None or _UNPRINTABLE.search(key):
                 self._fault(here, event, "a key must be one plain word")
             value = self._value(next(self.events), here)
@@ -150,7 +154,7 @@ class _Reader:
         found: list[Any] = []
         while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
             here = (*place, len(found))
-            self.lines[here] = event.start_mark.line + 1
+            self.lines[here] = _line(event)
             found.append(self._value(event, here))
         return tuple(found)
 

@@ -16,8 +16,9 @@ class TrialOptions:
     """Epochs of training, >= 1."""
     batch_size: int = 64
     learning_rate: float = 5e-3
-    """Adam's, > 0; decays to 1 % of itself by a cosine unless `schedule` is `constant`."""
-    schedule: str = "cosine"
+    """Adam's, > 0."""
+    schedule: str = "constant"
+    """`constant`, or `cosine`: down to 1 % of the rate over the training, and over each fine-tuning."""
     descent: str = "nested"
     """`nested` walks from dense to sparse; `none` measures the method's own cut alone (the control)."""
     cuts: int = 16
@@ -28,6 +29,9 @@ class TrialOptions:
     layer_balance: str = "auto"
     last_share: float = 0.0
     """Share of groups or weights that the last cut keeps; 0 is automatic: .04 of the groups, .005 of the weights."""
+
+    time_limit: float = 0.0
+    """Seconds of work after which the trial counts as failed; 0 is none."""
 
     @classmethod
     def from_row(cls, fixed: Mapping[str, Any], row: Mapping[str, Value]) -> Self:

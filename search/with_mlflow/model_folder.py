@@ -8,7 +8,6 @@ sparsweep/                     the files given (weights as safetensors, architec
 import copy
 import json
 import shutil
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,18 +96,15 @@ def write(publication: Publication, folder: Path, **identity: str) -> None:
         model, loader_module="mlflow.pytorch", data="data", conda_env="conda.yaml", python_env="python_env.yaml",
         model_config={"device": None},
     )  # fmt: skip
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        warnings.simplefilter("ignore", FutureWarning)
-        mlflow.pytorch.save_model(
-            module,
-            str(folder),
-            mlflow_model=model,
-            input_example=example,
-            signature=_signature(example, output),
-            pip_requirements=[f"torch=={torch.__version__.split('+')[0]}"],
-            serialization_format="pt2",
-        )
+    mlflow.pytorch.save_model(
+        module,
+        str(folder),
+        mlflow_model=model,
+        input_example=example,
+        signature=_signature(example, output),
+        pip_requirements=[f"torch=={torch.__version__.split('+')[0]}"],
+        serialization_format="pt2",
+    )
     _add_trusted_form(publication, folder / OURS)
 
 

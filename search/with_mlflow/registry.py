@@ -130,12 +130,12 @@ class Registry:
         import mlflow.artifacts
 
         with tempfile.TemporaryDirectory(dir=settled.parent, prefix=f".{settled.name}.") as beside:
-            inner = Path(beside) / "version"
-            mlflow.artifacts.download_artifacts(
-                artifact_uri=f"models:/{model}/{version}", dst_path=str(inner),
-                tracking_uri=self.tracking_uri, registry_uri=self.registry_uri,
-            )  # fmt: skip
-            inner.replace(settled)
+            # Resolved here, as mlflow.artifacts would ask the registry of the global tracking URI.
+            source = self.client.get_model_version_download_uri(model, version)
+            copied = mlflow.artifacts.download_artifacts(
+                artifact_uri=source, dst_path=beside, tracking_uri=self.tracking_uri, registry_uri=self.registry_uri
+            )
+            Path(copied).replace(settled)
         return folder
 
     def _search(self, wanted: str) -> "Iterator[ModelVersion]":

@@ -14,6 +14,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -110,7 +111,7 @@ def _server_fault(uri: str, timeout_s: float) -> str | None:
         if error.code in (401, 403):
             return said + "; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
         return said + "; is it an MLflow server?"
-    except ValueError:
+    except (ValueError, HTTPException):
         return "it answers, but not as an MLflow server does; is the address right?"
     except OSError as error:
         return f"no MLflow server answers ({getattr(error, 'reason', error)}); is it up and the address right?"

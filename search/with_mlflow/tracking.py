@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from sparsweep.search.with_mlflow.store import client_of, exclusively, is_server, prepare_store
+from sparsweep.search.with_mlflow.trial_entries import TEXT_LIMIT, metric, metrics_of, params_of, tags_of
 from sparsweep.trainables.record import TrialRecord
 
 if TYPE_CHECKING:
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
 METRICS_PER_BATCH, PARAMS_PER_BATCH = 900, 100
 """MLflow takes at most 1000 entries of all kinds and 100 parameters in one `log_batch`."""
-TEXT_LIMIT = 5000
-"""Characters of a parameter or tag; MLflow refuses or cuts longer ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +101,7 @@ class Ledger:
         tag = f"{self.sweep}/{record.number:05d}"
         run_id, ended = self._child(tag) or (self._create(tag, record), False)
         if not ended:
-            _log(self.client, run_id, metrics=_metrics(record, curve_value), params=_params(record))
+            _log(self.client, run_id, metrics=metrics_of(record, curve_value), params=params_of(record))
             status = "FINISHED" if record.state == "done" else "FAILED"
             self.client.set_terminated(run_id, status, end_time=record.ended_ms)
             self._children[tag] = (run_id, True)
@@ -132,7 +131,7 @@ class Ledger:
         if self._frontier_steps is None:
             self._frontier_steps = {m.step for m in self.client.get_metric_history(self.run_id, "hypervolume")}
         new = [entry for entry in hypervolume_history if entry[0] not in self._frontier_steps]
-        _log(self.client, self.run_id, metrics=[_metric("hypervolume", value, at, step) for step, at, value in new])
+        _log(self.client, self.run_id, metrics=[metric("hypervolume", value, at, step) for step, at, value in new])
         self._frontier_steps |= {step for step, _, _ in new}
 
     def finish(self, status: Literal["FINISHED", "FAILED", "KILLED"] = "FINISHED") -> None:
@@ -151,7 +150,7 @@ class Ledger:
 
     def _create(self, tag: str, record: TrialRecord) -> str:
         self._unsure = True
-        tags = {"mlflow.parentRunId": self.run_id, "sparsweep.trial": tag, **_tags(record)}
+        tags = {"mlflow.parentRunId": self.run_id, "sparsweep.trial": tag, **tags_of(record)}
         name = f"{record.number:05d} {record.method}"
         run = self.client.create_run(self.experiment_id, start_time=record.started_ms, tags=tags, run_name=name)
         self._children[tag], self._unsure = (run.info.run_id, False), False
@@ -214,36 +213,3 @@ def _log(
     values, rows = iter(metrics), iter([Param(k, str(v)[:TEXT_LIMIT]) for k, v in (params or {}).items()])
     while (some := list(islice(values, METRICS_PER_BATCH))) + (few := list(islice(rows, PARAMS_PER_BATCH))):
         client.log_batch(run_id, metrics=some, params=few)
-
-
-def _params(record: TrialRecord) -> dict[str, object]:
-    return {**record.setting, "seed": record.seed}
-
-
-def _tags(record: TrialRecord) -> dict[str, str]:
-    tags = {"sparsweep.state": record.state, "sparsweep.attempt": str(record.attempt)}
-    tags |= {f"environment.{name}": text[:TEXT_LIMIT] for name, text in record.environment.items()}
-    if record.reason is not None:
-        tags |= {"sparsweep.reason": record.reason[:TEXT_LIMIT], "mlflow.note.content": record.reason[:TEXT_LIMIT]}
-    return tags
-
-
-def _metric(name: str, value: float, at_ms: int, step: int) -> "Metric":
-    from mlflow.entities import Metric
-
-    return Metric(name, value, at_ms, step)
-
-
-def _metrics(record: TrialRecord, curve_value: float | None) -> "list[Metric]":
-    """Curves by epoch; `cut/…` by position in the descent; `own/…` and the rest once."""
-    rows = [(name, getattr(e, name), e.ended_ms, e.step) for e in record.epochs for name in ("loss", "accuracy")]
-    for point in record.points:
-        where, step = ("cut", int(point.cut)) if point.cut.isdigit() else (point.cut, 0)
-        for name in ("accuracy", "sparsity", "macs_removed"):
-            rows.append((f"{where}/{name}", getattr(point, name), record.ended_ms, step))
-    reached = [point.accuracy for point in record.points] or [epoch.accuracy for epoch in record.epochs]
-    once = {f"seconds/{phase}": seconds for phase, seconds in record.seconds.items()}
-    once |= {"points": len(record.points)} | ({"best_accuracy": max(reached)} if reached else {})
-    once |= {} if curve_value is None else {"curve_hypervolume": curve_value}
-    rows += [(name, value, record.ended_ms, 0) for name, value in once.items()]
-    return [_metric(*row) for row in rows]

@@ -1,8 +1,15 @@
 """Points for tests: every figure follows from the few that a test names."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from hypothesis import strategies as st
+
+from sparsweep.search.figures import Objectives
 from sparsweep.trainables.point import Latency, Point
+
+TWO: Objectives = {"accuracy": "max", "sparsity": "max"}
+THREE: Objectives = {"accuracy": "max", "sparsity": "max", "speedup": "max"}
 
 DENSE_MACS = 1000
 DENSE_SIZE_BYTES = 4000
@@ -57,3 +64,18 @@ def make_latency(speedup: float, *, batch: int = 32, dense_latency_ms: float = 1
         threads=1,
         runtime="torch",
     )
+
+
+def cloud(rows: Sequence[tuple[float, float, float | None]]) -> list[Point]:
+    return [
+        make_point(trial, accuracy=accuracy, sparsity=sparsity, speedup=speedup)
+        for trial, (accuracy, sparsity, speedup) in enumerate(rows)
+    ]
+
+
+def trials(points: Sequence[Point]) -> list[int]:
+    return [point.trial for point in points]
+
+
+tenths = st.integers(0, 10).map(lambda tenth: tenth / 10)
+clouds = st.lists(st.tuples(tenths, tenths, st.none() | st.integers(1, 5).map(float)), max_size=12)

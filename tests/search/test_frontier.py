@@ -1,4 +1,4 @@
-"""The frontier, its hypervolume, its landmarks and the worth of a trial's curve, in numbers small enough to check."""
+"""The frontier and its hypervolume, in numbers small enough to check."""
 
 import json
 import math
@@ -7,33 +7,13 @@ from itertools import pairwise, product
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from sparsweep.search.curve import LiveFront, curve_value, headline, near_front, search_axes
-from sparsweep.search.figures import Objectives, shown
+from sparsweep.search.figures import Objectives
 from sparsweep.search.frontier import Frontier, dense_figures, feasible, frontier_of, hypervolume, reference_of
-from sparsweep.search.knee import aliases, bulges, knee
 from sparsweep.spaces.constraint import Constraint
-from sparsweep.trainables.point import Point
-from tests.search.points import make_latency, make_point
+from tests.search.points import THREE, TWO, cloud, clouds, make_latency, make_point, trials
 
-TWO: Objectives = {"accuracy": "max", "sparsity": "max"}
-THREE: Objectives = {"accuracy": "max", "sparsity": "max", "speedup": "max"}
 AT_LEAST_HALF = Constraint(figure="accuracy", op=">=", bound=0.5)
-
-tenths = st.integers(0, 10).map(lambda tenth: tenth / 10)
-clouds = st.lists(st.tuples(tenths, tenths, st.none() | st.integers(1, 5).map(float)), max_size=12)
-
-
-def cloud(rows: Sequence[tuple[float, float, float | None]]) -> list[Point]:
-    return [
-        make_point(trial, accuracy=accuracy, sparsity=sparsity, speedup=speedup)
-        for trial, (accuracy, sparsity, speedup) in enumerate(rows)
-    ]
-
-
-def trials(points: Sequence[Point]) -> list[int]:
-    return [point.trial for point in points]
 
 
 def test_a_dominated_point_is_left_out_and_the_rest_falls_in_accuracy() -> None:
@@ -203,137 +183,6 @@ def test_the_hypervolume_agrees_with_brute_force(rows: list[tuple[float, float, 
     )
 
 
-def test_what_the_search_goes_by() -> None:
-    assert search_axes(THREE) == ("macs_removed", "sparsity")
-    assert search_axes({"accuracy": "max", "weights_left": "min", "size_bytes": "min"}) == ("sparsity", "size_removed")
-    assert search_axes({"accuracy": "max", "macs_ideal": "min", "latency_ms": "min", "macs": "min"}) == (
-        "macs_removed",
-        "macs_ideal_removed",
-    )
-    with pytest.raises(ValueError, match="no objective beside accuracy"):
-        search_axes({"accuracy": "max"})
-    with pytest.raises(ValueError, match=r"cannot go by \['energy'\]"):
-        search_axes({"accuracy": "max", "energy": "min"})
-
-
-def test_a_curve_is_worth_the_mean_of_its_hypervolumes() -> None:
-    curve = [
-        make_point(cut="00", accuracy=0.9, sparsity=0.5, macs_removed=0.4, macs_ideal=300, size_bytes=1000),
-        make_point(cut="01", accuracy=0.5, sparsity=0.9, macs_removed=0.8, macs_ideal=100, size_bytes=400),
-    ]
-    assert headline(curve, ("sparsity",)) == pytest.approx(0.9 * 0.5 + 0.5 * 0.4)
-    assert headline(curve, ("macs_removed", "sparsity")) == pytest.approx(0.9 * 0.4 + 0.5 * 0.4)
-    assert curve_value(curve, ("macs_removed", "sparsity")) == pytest.approx((0.56 + 0.65) / 2)
-    assert headline(curve, ("macs_ideal_removed",)) == pytest.approx(0.9 * 0.7 + 0.5 * 0.2)
-    assert headline(curve, ("size_removed",)) == pytest.approx(0.9 * 0.75 + 0.5 * 0.15)
-    assert curve_value([], ("macs_removed",)) == 0.0
-
-
-def test_a_network_that_grew_adds_nothing() -> None:
-    assert headline([make_point(macs=1100)], ("macs_removed",)) == 0.0
-
-
-def test_near_the_front_is_what_no_other_beats_on_every_axis() -> None:
-    points = [
-        make_point(0, accuracy=0.9, sparsity=0.5, macs_removed=0.2),
-        make_point(1, accuracy=0.9, sparsity=0.4, macs_removed=0.6),
-        make_point(2, accuracy=0.8, sparsity=0.4, macs_removed=0.5),
-    ]
-    assert trials(near_front(points, ("macs_removed", "sparsity"))) == [0, 1]
-    assert trials(near_front(points, ("macs_removed",))) == [1]
-    assert near_front([], ("macs_removed",)) == ()
-
-
-@settings(deadline=None)
-@given(st.lists(clouds, max_size=4))
-def test_the_live_headline_is_that_of_all_points_so_far(
-    batches: list[list[tuple[float, float, float | None]]],
-) -> None:
-    live = LiveFront(("sparsity",))
-    seen: list[Point] = []
-    for batch in map(cloud, batches):
-        seen += batch
-        assert live.take(batch) == pytest.approx(headline(seen, ("sparsity",)))
-        assert len(live.points) <= len(seen)
-
-
-def test_bulges_are_distances_to_the_line_between_the_ends() -> None:
-    # scaled: (1, 0), (0.8, 0.9), (0, 1); the middle lies (0.8 + 0.9 - 1)/√2 beyond the line
-    assert bulges([(0.9, 0.4), (0.86, 0.85), (0.7, 0.9)]) == pytest.approx([0, 0.7 / math.sqrt(2), 0])
-    assert bulges([]) == []
-    assert bulges([(1.0, 2.0), (1.0, 2.0)]) == [0.0, 0.0]
-
-
-@pytest.mark.parametrize(
-    ("rows", "expected"),
-    [
-        pytest.param([(0.95, 0.4), (0.94, 0.9), (0.5, 0.95)], 1, id="the corner"),
-        pytest.param([(0.9, 0.5)], 0, id="one point is its own knee"),
-        pytest.param([(0.5, 0.9), (0.9, 0.5)], 1, id="of two the more accurate"),
-        pytest.param([(0.5, 0.9), (0.7, 0.7), (0.9, 0.5)], 2, id="a straight front: the most accurate"),
-        pytest.param([(0.9, 0.5), (0.6, 0.6), (0.5, 0.9)], 0, id="a hollow front: the most accurate end"),
-        pytest.param([(0.4, 0.9), (0.8, 0.8), (0.7, 0.9), (0.9, 0.4)], 1, id="as far out: the more accurate"),
-        pytest.param([(0.9, 0.5), (0.9, 0.5)], 0, id="all equal: the first"),
-    ],
-)
-def test_knee_of_two_objectives(rows: list[tuple[float, float]], expected: int) -> None:
-    found = knee(cloud([(accuracy, sparsity, None) for accuracy, sparsity in rows]), TWO)
-    assert found is not None
-    assert found.trial == expected
-
-
-def test_no_knee_without_points() -> None:
-    assert knee([], TWO) is None
-
-
-def test_knee_of_three_objectives_where_one_point_is_best_in_two() -> None:
-    # trial 1 is best in sparsity and in speedup: the plane through the best points would be singular
-    points = cloud([(1.0, 0.1, 1.0), (0.5, 0.9, 5.0), (0.95, 0.8, 4.0)])
-    found = knee(points, THREE)
-    assert found is not None
-    assert found.trial == 2
-
-
-def test_an_axis_without_spread_does_not_move_the_knee() -> None:
-    points = cloud([(0.95, 0.4, None), (0.94, 0.9, None), (0.5, 0.95, None)])
-    assert knee(points, THREE) == knee(points, TWO)
-
-
-def test_knee_of_a_minimised_objective() -> None:
-    points = [make_point(trial, accuracy=a, sparsity=s) for trial, (a, s) in enumerate([(0.9, 0.1), (0.89, 0.8)])]
-    points.append(make_point(2, accuracy=0.4, sparsity=0.9))
-    found = knee(points, {"accuracy": "max", "size_bytes": "min"})
-    assert found is not None
-    assert found.trial == 1
-
-
-@settings(deadline=None)
-@given(clouds)
-def test_the_knee_is_on_the_frontier_whatever_the_order(rows: list[tuple[float, float, float | None]]) -> None:
-    front = frontier_of(cloud(rows), THREE)
-    assert knee(front, THREE) == knee(front[::-1], THREE)
-    assert aliases(front, THREE) == aliases(front[::-1], THREE)
-    assert not front or knee(front, THREE) in front
-
-
-def test_aliases_name_the_best_points() -> None:
-    points = cloud([(0.95, 0.4, 1.2), (0.94, 0.9, 3.0), (0.5, 0.95, 2.0), (0.3, 0.4, None)])
-    named = aliases(points, THREE)
-    assert {alias: point.trial for alias, point in named.items()} == {
-        "most-accurate": 0, "sparsest": 2, "fastest": 1, "knee": 1,
-    }  # fmt: skip
-
-
-def test_nothing_is_fastest_where_nothing_was_timed() -> None:
-    assert set(aliases(cloud([(0.9, 0.5, None)]), THREE)) == {"most-accurate", "sparsest", "knee"}
-    assert aliases([], THREE) == {}
-
-
-def test_ties_of_an_alias_go_to_the_other_objectives_then_to_the_first() -> None:
-    points = cloud([(0.9, 0.5, None), (0.9, 0.6, None), (0.9, 0.6, None)])
-    assert {point.trial for point in aliases(points, TWO).values()} == {1}
-
-
 def test_the_frontier_as_json() -> None:
     points = cloud([(0.4, 0.95, None), (0.5, 0.9, 2.0), (0.9, 0.5, None), (0.45, 0.8, None)])
     data = json.loads(json.dumps(Frontier.of("digits", points, THREE, [AT_LEAST_HALF]).as_json()))
@@ -368,22 +217,3 @@ def test_the_speedup_shown_is_that_of_the_largest_batch() -> None:
     (row,) = Frontier.of("digits", [point], THREE).as_json()["points"]
     assert row["speedup"] == 3.0
     assert [record["speedup"] for record in row["latency"]] == [2.0, 3.0]
-
-
-@pytest.mark.parametrize(
-    ("figure", "value", "text"),
-    [
-        ("accuracy", 0.98611, "98.61 %"),
-        ("speedup", 4.519, "4.52x"),
-        ("macs", 950, "950"),
-        ("macs", 61_240, "61.2 k"),
-        ("macs", 12_345_678, "12.3 M"),
-        ("size_bytes", 999_999, "1.0 MB"),
-        ("size_bytes", 12, "12 B"),
-        ("latency_ms", 0.8412, "0.841 ms"),
-        ("speedup", None, "\u2013"),
-        ("threshold", 0.015, "0.015"),
-    ],
-)
-def test_figures_as_a_person_reads_them(figure: str, value: float | None, text: str) -> None:
-    assert shown(figure, value) == text

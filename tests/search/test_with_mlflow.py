@@ -10,7 +10,10 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import pytest
 import torch
@@ -29,6 +32,13 @@ from sparsweep.search.with_mlflow import (
 from sparsweep.search.with_mlflow.store import client_of
 from sparsweep.trainables.point import Latency, Point
 from sparsweep.trainables.record import Epoch, TrialRecord
+
+pytestmark = [
+    # SQLAlchemy 2.1 about MLflow 3.17's tables
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
+    # MLflow 3.17 about its own types while mlflow.pyfunc is imported
+    pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning"),
+]
 
 START = 1_700_000_000_000
 
@@ -131,7 +141,7 @@ def _root(uri: str, tmp_path: Path) -> str | None:
     return str(tmp_path / "a home" / "artifacts") if uri.startswith("sqlite") else None
 
 
-def children(ledger: Ledger) -> list:
+def children(ledger: Ledger) -> list[Any]:
     wanted = f"tags.`mlflow.parentRunId` = '{ledger.run_id}'"
     return list(ledger.client.search_runs([ledger.experiment_id], wanted))
 
@@ -259,7 +269,11 @@ def a_network() -> nn.Module:
 
 
 def a_publication(
-    ledger: Ledger, model: str, tmp_path: Path, point: Point, network: nn.Module | None = None
+    ledger: Ledger,
+    model: str,
+    tmp_path: Path,
+    point: Point,
+    network: nn.Module | torch.export.ExportedProgram | None = None,
 ) -> Publication:
     files = {"weights.safetensors": tmp_path / "w", "architecture.json": tmp_path / "a"}
     for path in files.values():
@@ -347,14 +361,15 @@ class Blocker:
             raise ImportError(name + " is not installed here")
 sys.meta_path.insert(0, Blocker())
 import mlflow, torch
-torch.set_num_threads(1)
-mlflow.set_tracking_uri(sys.argv[1])
-for alias in ("module", "program"):
-    network = mlflow.pytorch.load_model(f"models:/alone@{alias}")
-    for batch in (1, 2, 7):
-        print([round(v, 4) for v in network(torch.ones(batch, 1, 8, 8))[-1].tolist()])
-    print([round(v, 4) for v in mlflow.pyfunc.load_model(f"models:/alone@{alias}").predict(
-        torch.ones(3, 1, 8, 8).numpy())[-1].tolist()])
+for uri in sys.argv[1:]:
+    mlflow.set_tracking_uri(uri)
+    for alias in ("module", "program"):
+        network = mlflow.pytorch.load_model(f"models:/alone@{alias}")
+        served = mlflow.pyfunc.load_model(f"models:/alone@{alias}")
+        answers = [network(torch.ones(batch, 1, 8, 8)) for batch in (1, 2, 7)]
+        answers.append(torch.tensor(served.predict(torch.ones(3, 1, 8, 8).numpy())))
+        for answer in answers:
+            print([round(v, 4) for v in answer[-1].tolist()])
 """
 
 
@@ -366,23 +381,61 @@ class Ours(nn.Module):
         self.inner = a_network()
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.inner(images)
+        answer: torch.Tensor = self.inner(images)
+        return answer
 
 
-def test_a_version_loads_where_sparsweep_is_not_installed(uri: str, tmp_path: Path) -> None:
-    ledger, registry = opened(uri, tmp_path, some_facts("alone")), Registry.open(tracking_uri=uri)
+def test_a_version_loads_where_sparsweep_is_not_installed(server: str, sqlite: str, tmp_path: Path) -> None:
     network = Ours().eval()
     batch = {0: torch.export.Dim("batch")}
     program = torch.export.export(network, (torch.zeros(2, 1, 8, 8),), dynamic_shapes=(batch,))
-    for alias, form in (("module", network), ("program", program)):
-        version = registry.publish(a_publication(ledger, "alone", tmp_path, a_point(0, alias), form))
-        registry.set_aliases("alone", {alias: version})
+    for uri in (server, sqlite):
+        ledger, registry = opened(uri, tmp_path, some_facts("alone")), Registry.open(tracking_uri=uri)
+        for alias, form in (("module", network), ("program", program)):
+            version = registry.publish(a_publication(ledger, "alone", tmp_path, a_point(0, alias), form))
+            registry.set_aliases("alone", {alias: version})
 
-    command = [sys.executable, "-c", LOADS, uri]
-    answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", LOADS, server, sqlite]
+    # With this MLflow refuses an archive that pickles anything but tensors and plain containers.
+    strict = {**os.environ, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
+    answer = subprocess.run(command, cwd=tmp_path, env=strict, capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stderr
     expected = str([round(v, 4) for v in network(torch.ones(1, 1, 8, 8))[0].tolist()])
-    assert answer.stdout.splitlines() == [expected] * 8
+    assert answer.stdout.splitlines() == [expected] * 16
+
+
+def test_nothing_of_it_leaks(
+    sqlite: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    ledger, registry = opened(sqlite, tmp_path, some_facts("quiet")), Registry.open(tracking_uri=sqlite)
+    registry.publish(a_publication(ledger, "quiet", tmp_path, a_point()))
+    registry.download("quiet", "1", tmp_path / "out")
+    ledger.finish()
+    assert list((tmp_path / "here").iterdir()) == [], "neither mlruns nor mlflow.db"
+    assert "MLFLOW_TRACKING_URI" not in os.environ
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_trial_costs_three_requests_and_its_replay_none(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.store.tracking.rest_store import RestStore
+
+    ledger = opened(server, tmp_path, some_facts("requests"))
+    ledger.log_trial(a_record(0))
+    asked: list[str] = []
+    ask = RestStore._call_endpoint
+
+    def counted(self: RestStore, api: type, *args: Any, **named: Any) -> Any:
+        asked.append(api.__name__)
+        return ask(self, api, *args, **named)
+
+    monkeypatch.setattr(RestStore, "_call_endpoint", counted)
+    for number in (1, 1, 0):
+        ledger.log_trial(a_record(number), curve_value=0.5)
+    assert asked == ["CreateRun", "LogBatch", "UpdateRun"]
 
 
 def test_an_example_of_one_is_refused(sqlite: str, tmp_path: Path) -> None:
@@ -417,6 +470,30 @@ def test_what_does_not_answer_is_one_message(uri: str, message: str, tmp_path: P
     assert "hush" not in str(raised.value)
     assert "\n" not in str(raised.value)
     assert time.monotonic() - started < 6
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (401, "it answers 401 Unauthorized; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"),
+        (404, "it answers 404 Not Found; is it an MLflow server"),
+        (200, "it answers, but not as an MLflow server does"),
+    ],
+)
+def test_another_server_is_told_from_mlflow(status: int, message: str) -> None:
+    class Web(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(b"<html>")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Web) as web:
+        Thread(target=web.handle_request).start()
+        with pytest.raises(ValueError, match=message):
+            reachable(f"http://127.0.0.1:{web.server_port}")
 
 
 def test_a_server_that_never_answers_is_given_up(tmp_path: Path) -> None:

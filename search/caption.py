@@ -1,0 +1,41 @@
+"""What heads a picture or a page of a frontier, and which of its figures are drawn."""
+
+from collections.abc import Sequence
+
+from sparsweep.search.figures import label
+from sparsweep.search.frontier import Frontier
+from sparsweep.trainables.point import Point
+
+MOST_DRAWN = 4
+
+
+def drawn_figures(frontier: Frontier, all_points: Sequence[Point]) -> list[str]:
+    """The objectives that can be drawn against accuracy, at most four; MACs stand in for what was not timed."""
+    timed = any(point.latency for point in all_points)
+    wanted = [name for name in frontier.objectives if name != "accuracy"] or ["sparsity"]
+    drawn = ["macs_removed" if name in ("speedup", "latency_ms") and not timed else name for name in wanted]
+    return list(dict.fromkeys(drawn))[:MOST_DRAWN]
+
+
+def headline_of(frontier: Frontier, all_points: Sequence[Point]) -> str:
+    """One line on the whole: how many points, and the hypervolume that was shown live."""
+    return (
+        f"{len(frontier.points)} of {len(all_points)} points on the frontier; "
+        f"hypervolume {frontier.macs_hypervolume:.4f} (accuracy x MACs removed)"
+    )
+
+
+def conditions_of(frontier: Frontier) -> str:
+    """The frontier's own hypervolume with its axes, the constraints, and how speedups were measured."""
+    axes = " x ".join(label(name) for name in frontier.objectives)
+    parts = [f"hypervolume {frontier.hypervolume:.4g} over {axes}"]
+    if frontier.constraints:
+        parts.append(f"with {' and '.join(frontier.constraints)}")
+    return "; ".join([*parts, *timing_of(frontier.points)])
+
+
+def timing_of(points: Sequence[Point]) -> list[str]:
+    """How the speedups were measured, one text for each way; empty where nothing was timed."""
+    largest = [max(point.latency, key=lambda record: record.batch) for point in points if point.latency]
+    ways = {f"batch {r.batch}, {r.threads} thread{'s' * (r.threads > 1)}, {r.device}" for r in largest}
+    return [f"speedup measured at {way}" for way in sorted(ways)]

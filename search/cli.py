@@ -1,0 +1,141 @@
+"""The `sparsweep` command: its words and options. What they do is in commands.py, imported when needed."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+_RUN_EXAMPLE = """example:
+  sparsweep run digits                      the embedded preset: minutes, no download
+  sparsweep run my-sweep.yaml --trials 48 --time-limit 30m --seed 1"""
+_PICK_EXAMPLE = """example:
+  sparsweep pick digits --where "accuracy >= 0.97" --best speedup --alias production --export out/"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All commands with their options; other tools rely on these names."""
+    parser = argparse.ArgumentParser(
+        prog="sparsweep",
+        description="Search how far a neural network can be pruned; pick the Pareto-optimal model to ship.",
+        epilog="example:\n  sparsweep run digits\n  sparsweep pick digits --best knee",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="store_true", help="print the version")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    _add_run(commands)
+    _add_resume(commands)
+    _add_reading(commands)
+    _add_pick(commands)
+    return parser
+
+
+def _command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, about: str, example: str) -> (
+    argparse.ArgumentParser
+):  # fmt: skip
+    return commands.add_parser(
+        name, help=about, description=about[0].upper() + about[1:] + ".", epilog=example,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+
+
+def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    run = _command(commands, "run", "run a sweep to its end", _RUN_EXAMPLE)
+    run.add_argument("sweep", metavar="SWEEP", help="a preset's name (sparsweep list presets) or a YAML file")
+    run.add_argument("--name", help="the sweep's name; default: the file's")
+    run.add_argument("--epochs", type=int, help="epochs of training a trial")
+    run.add_argument("--seed", type=int, help="fixes proposals and trainings")
+    _add_budget(run)
+    _add_where(run)
+    run.add_argument("--inline", action="store_true", help="run trials in this process, with plain tracebacks")
+
+
+def _add_resume(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    resume = _command(
+        commands, "resume", "go on with a sweep that was interrupted, or enlarge its budget",
+        "example:\n  sparsweep resume digits --trials 48",
+    )  # fmt: skip
+    resume.add_argument("name", metavar="NAME", help="the sweep's name (sparsweep status lists them)")
+    _add_budget(resume)
+    _add_where(resume)
+    resume.add_argument("--inline", action="store_true", help="run trials in this process, with plain tracebacks")
+
+
+def _add_budget(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--trials", type=int, help="trials in all")
+    parser.add_argument("--time-limit", metavar="30m", help="stop proposing and stop trials after this time")
+
+
+def _add_where(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data-root", metavar="DIR", help="folder that holds the task's data")
+    parser.add_argument("--address", help="Ray cluster to run on; default: RAY_ADDRESS, or a local Ray")
+    parser.add_argument("--tracking-uri", help="MLflow server; default: MLFLOW_TRACKING_URI, or SQLite in .sparsweep")
+    parser.add_argument(
+        "--study-storage", metavar="URL", help="Optuna database; default: SPARSWEEP_STUDY_STORAGE, or SQLite there"
+    )
+    parser.add_argument("--storage-path", metavar="DIR", help="folder for trial records that all nodes share")
+
+
+def _add_reading(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    status = _command(commands, "status", "show sweeps and how far they are", "example:\n  sparsweep status digits")
+    status.add_argument("name", nargs="?", metavar="NAME", help="one sweep; default: all")
+    status.add_argument("--json", action="store_true", help="print JSON")
+    listing = _command(commands, "list", "list what there is", "example:\n  sparsweep list methods")
+    listing.add_argument("what", choices=("presets", "methods", "tasks"))
+    listing.add_argument("--json", action="store_true", help="print JSON")
+    frontier = _command(
+        commands, "frontier", "show a sweep's Pareto frontier",
+        "example:\n  sparsweep frontier digits --plot frontier.html\n  sparsweep frontier digits --json",
+    )  # fmt: skip
+    frontier.add_argument("name", metavar="NAME", help="the sweep's name")
+    frontier.add_argument("--json", action="store_true", help="print JSON")
+    frontier.add_argument("--plot", metavar="FILE", help="write a .png or a self-contained .html")
+    doctor = _command(commands, "doctor", "check this installation", "example:\n  sparsweep doctor")
+    doctor.add_argument("--address", help="Ray cluster to check; default: RAY_ADDRESS, or a local Ray")
+    doctor.add_argument("--tracking-uri", help="MLflow to check; default: MLFLOW_TRACKING_URI, or the embedded one")
+    doctor.add_argument("--study-storage", metavar="URL", help="Optuna database to check; default: as in run")
+    doctor.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_pick(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    pick = _command(commands, "pick", "pick a registered model by a wish", _PICK_EXAMPLE)
+    pick.add_argument("model", metavar="MODEL", help="the registered model's name")
+    pick.add_argument("--where", action="append", default=[], metavar='"accuracy >= 0.97"', help="may be repeated")
+    pick.add_argument(
+        "--best", default="knee", choices=("accuracy", "sparsity", "speedup", "size_bytes", "macs", "knee"),
+        help="what to have most of; default: knee",
+    )  # fmt: skip
+    pick.add_argument("--alias", help="name the picked version")
+    pick.add_argument("--export", metavar="DIR", help="copy the picked version's files into a new folder")
+    pick.add_argument("--tracking-uri", help="MLflow server; default: MLFLOW_TRACKING_URI, or SQLite in .sparsweep")
+    pick.add_argument("--json", action="store_true", help="print JSON")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; 0 done, 1 nothing satisfies the wish or the sweep found nothing, 2 bad input, 130 stopped."""
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    if options.version:
+        from importlib.metadata import version
+
+        print(f"sparsweep {version('sparsweep')}")
+        return 0
+    if options.command is None:
+        parser.print_help()
+        return 2
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    from sparsweep.search import commands
+
+    try:
+        return commands.COMMANDS[options.command](options)
+    except ValueError as fault:
+        if os.environ.get("SPARSWEEP_TRACEBACK"):
+            raise
+        print(f"sparsweep: {fault}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("sparsweep: stopped", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

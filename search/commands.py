@@ -1,0 +1,320 @@
+"""What each command does. Every function takes the parsed options and returns the exit code."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sparsweep.search.home import Home
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sparsweep.search.delivery import Delivered
+    from sparsweep.search.sweep import Job
+    from sparsweep.search.sweep_folder import SweepFolder, Where
+
+
+def run(options: argparse.Namespace) -> int:
+    """Starts a sweep, or goes on with one of the same name and the same search."""
+    from sparsweep.search.catalogue import catalogue
+    from sparsweep.search.sweep_folder import SweepFolder
+    from sparsweep.spaces.load import Overrides, load_sweep
+
+    overrides = Overrides(
+        name=options.name, trials=options.trials, epochs=options.epochs, time_limit=options.time_limit,
+        seed=options.seed,
+    )  # fmt: skip
+    sweep = load_sweep(options.sweep, catalogue(), overrides=overrides)
+    home = Home.find()
+    return _work(_job(sweep, _where(options), SweepFolder(home.sweep(sweep.name)), home, options))
+
+
+def resume(options: argparse.Namespace) -> int:
+    """Goes on with a sweep by name."""
+    from sparsweep.spaces.load import Overrides
+
+    home = Home.find()
+    folder = _folder(home, options.name)
+    sweep, stored = folder.read(Overrides(trials=options.trials, time_limit=options.time_limit))
+    given = {name: value for name, value in vars(_where(options)).items() if value is not None}
+    return _work(_job(sweep, replace(stored, **given), folder, home, options))
+
+
+def _where(options: argparse.Namespace) -> "Where":
+    from sparsweep.search.sweep_folder import Where
+
+    return Where(
+        tracking_uri=options.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI"),
+        study_storage=options.study_storage or os.environ.get("SPARSWEEP_STUDY_STORAGE"),
+        storage_path=str(Path(options.storage_path).expanduser().absolute()) if options.storage_path else None,
+        address=options.address or os.environ.get("RAY_ADDRESS"),
+        data_root=str(Path(options.data_root).expanduser().absolute()) if options.data_root else None,
+    )
+
+
+def _job(sweep: Any, where: "Where", folder: "SweepFolder", home: Home, options: argparse.Namespace) -> "Job":
+    from sparsweep.search.sweep import Job
+    from sparsweep.search.sweep_folder import task_of
+
+    if where.data_root is not None and not os.access(where.data_root, os.R_OK | os.X_OK):
+        raise ValueError(f"--data-root {where.data_root} is not a folder that can be read: name the folder of the data")
+    return Job(
+        sweep=sweep, where=where, folder=folder, home=home, task=task_of(sweep, where), inline=options.inline
+    )
+
+
+def _work(job: "Job") -> int:
+    from sparsweep.search.sweep import StoppedError, run_sweep
+
+    console = _console()
+    console.print(f"sweep {job.folder.name} in {job.folder.path}", highlight=False, markup=False, soft_wrap=True)
+    try:
+        delivered = run_sweep(job, console)
+    except StoppedError as stopped:
+        print(f"sparsweep: {stopped}", file=sys.stderr)
+        return 130
+    _tell(job, delivered, console)
+    return 0 if delivered.frontier.points else 1
+
+
+def _tell(job: "Job", delivered: "Delivered", console: "Console") -> None:
+    """The end of a sweep: table, pictures, versions, what to type next."""
+    from sparsweep.search.report import frontier_table
+
+    frontier = delivered.frontier
+
+    def line(text: str = "") -> None:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    if not frontier.points:
+        rules = " and ".join(frontier.constraints) or "no constraint"
+        line(f"no point satisfies the sweep's constraints ({rules}): see sparsweep status {job.folder.name}")
+        return
+    line()
+    title = f"{len(frontier.points)} points on the frontier of {job.folder.name}"
+    console.print(frontier_table(frontier.points, frontier.objectives, title=title, width=console.width))
+    line(f"hypervolume {frontier.macs_hypervolume:.4f} (validation accuracy x share of MACs removed, reference 0, 0)")
+    timed = next((p.latency[-1] for p in frontier.points if p.latency), None)
+    if timed is not None:
+        line(f"speedup on {timed.device}, batch {timed.batch}, {timed.threads} thread, {timed.runtime}, median of "
+             f"{timed.pairs} interleaved pairs, spread (IQR / median) <= 0.1")  # fmt: skip
+    if delivered.noisy:
+        line(f"{delivered.noisy} networks could not be timed quietly: sparsweep resume {job.folder.name} tries again")
+    for picture in delivered.pictures:
+        line(f"wrote {picture}")
+    for alias, version in delivered.versions.items():
+        line(f"registered models:/{delivered.model}@{alias} = version {version}")
+    line()
+    line("next:")
+    line(f"  sparsweep pick {delivered.model} --where \"accuracy >= 0.97\" --best speedup --export picked")
+    line(f"  sparsweep frontier {job.folder.name} --json")
+    line(f"  mlflow ui --backend-store-uri {job.tracking_uri if job.where.tracking_uri is None else '...'}")
+
+
+def status(options: argparse.Namespace) -> int:
+    """One sweep in detail, or all in a table."""
+    home = Home.find()
+    names = [options.name] if options.name else home.sweeps()
+    states = [_state(_folder(home, name)) for name in names]
+    if options.json:
+        print(json.dumps(states if options.name is None else states[0]))
+        return 0
+    if not states:
+        print(f"no sweep in {home.path} yet: start one with sparsweep run digits")
+        return 0
+    console = _console()
+    console.print(_status_table(states))
+    for state in states if options.name else []:
+        for reason, count in state["reasons"].items():
+            console.print(f"failed {count}x: {reason}", markup=False, highlight=False, soft_wrap=True)
+    return 0
+
+
+def _state(folder: "SweepFolder") -> dict[str, Any]:
+    sweep, where = folder.read()
+    records = list(folder.store(where).records())
+    failed = [record for record in records if record.state == "failed"]
+    accuracies = [point.accuracy for record in records for point in record.points]
+    known: Mapping[str, Any] = {}
+    if (path := folder.path / "status.json").exists():
+        known = json.loads(path.read_text())
+    done = len(records) - len(failed)
+    complete = len(records) >= sweep.budget.trials
+    held = folder.is_held()
+    return {
+        "sweep": folder.name, "state": "running" if held else "finished" if complete else "stopped",
+        "done": done, "failed": len(failed), "trials": sweep.budget.trials,
+        "best_accuracy": max(accuracies, default=None), "hypervolume": known.get("hypervolume"),
+        "reasons": {str(r.reason): sum(o.reason == r.reason for o in failed) for r in failed},
+    }  # fmt: skip
+
+
+def _status_table(states: list[dict[str, Any]]) -> Any:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False)
+    for header in ("sweep", "state", "done", "failed", "trials", "best accuracy", "hypervolume"):
+        table.add_column(header)
+    for state in states:
+        best, volume = state["best_accuracy"], state["hypervolume"]
+        table.add_row(
+            state["sweep"], state["state"], str(state["done"]), str(state["failed"]), str(state["trials"]),
+            f"{best:.4f}" if best is not None else "–", f"{volume:.4f}" if volume is not None else "–",
+        )  # fmt: skip
+    return table
+
+
+def listing(options: argparse.Namespace) -> int:
+    """Presets, methods or tasks."""
+    from sparsweep.search.listing import LISTS
+
+    rows = LISTS[options.what]()
+    if options.json:
+        print(json.dumps(rows))
+        return 0
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False)
+    for header in rows[0]:
+        table.add_column(header, overflow="fold")
+    for row in rows:
+        cells = ("\n".join(cell) if isinstance(cell, list) else str(cell) for cell in row.values())
+        table.add_row(*(Text(cell) for cell in cells))
+    _console().print(table)
+    return 0
+
+
+def frontier(options: argparse.Namespace) -> int:
+    """The frontier as it is now, from the records."""
+    from sparsweep.search.delivery import frontier_now
+    from sparsweep.search.report import check_plot_path, frontier_table, save_plot
+
+    plot = Path(options.plot) if options.plot else None
+    if plot is not None:
+        check_plot_path(plot)
+    folder = _folder(Home.find(), options.name)
+    sweep, where = folder.read()
+    now, points = frontier_now(sweep, folder, folder.store(where))
+    if plot is not None:
+        save_plot(now, points, plot)
+    if options.json:
+        print(json.dumps(now.as_json()))
+        return 0
+    console = _console()
+    if now.points:
+        title = f"{len(now.points)} points on the frontier of {folder.name}"
+        console.print(frontier_table(now.points, now.objectives, title=title, width=console.width))
+        print(f"hypervolume {now.macs_hypervolume:.4f} (validation accuracy x share of MACs removed, reference 0, 0)")
+    else:
+        print(f"no point of {folder.name} is on the frontier yet: see sparsweep status {folder.name}")
+    if plot is not None:
+        print(f"wrote {plot}")
+    return 0
+
+
+def pick(options: argparse.Namespace) -> int:
+    """Picks a version, says why, names and exports it."""
+    from sparsweep.search import with_mlflow
+    from sparsweep.search.pick import NothingFits, pick
+    from sparsweep.search.standing import candidate
+    from sparsweep.spaces.constraint import Constraint
+
+    wishes = [Constraint.parse(text, allow_test_accuracy=True) for text in options.where]
+    home = Home.find()
+    uri = options.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or home.tracking_uri
+    target = Path(options.export) if options.export else None
+    if target is not None and target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise ValueError(f"--export {target} is not an empty folder: name a new one")
+    if uri == home.tracking_uri and not (home.path / "mlflow.db").exists():
+        raise ValueError(f"no model {options.model}: there is no registry in {home.path}; run a sweep there first")
+    with_mlflow.settle()
+    with_mlflow.reachable(uri)
+    registry = with_mlflow.Registry.open(tracking_uri=uri)
+    versions = registry.versions(options.model)
+    newest = versions[-1].fingerprint if versions else None
+    peers = [info for info in versions if info.fingerprint == newest]
+    picked = pick([candidate(info) for info in peers], wishes, best=options.best)
+    if isinstance(picked, NothingFits):
+        return _nothing(picked, options.json)
+    version = str(picked.chosen.version)
+    if options.alias:
+        registry.set_aliases(options.model, {options.alias: version})
+    if target is not None:
+        registry.download(options.model, version, target)
+    told = {
+        "model": options.model, "version": version, "reason": picked.reason, "next_best": picked.next_best,
+        "figures": dict(picked.chosen.figures), "uri": f"models:/{options.model}/{version}",
+        "alias": options.alias, "exported": str(target) if target else None,
+    }  # fmt: skip
+    print(json.dumps(told) if options.json else _picked_text(told))
+    return 0
+
+
+def _nothing(nothing: Any, as_json: bool) -> int:
+    if as_json:
+        misses = [{"version": str(m.candidate.version), "text": m.text} for m in nothing.misses]
+        print(json.dumps({"version": None, "reason": nothing.reason, "misses": misses}))
+    else:
+        print(nothing.reason)
+        for miss in nothing.misses:
+            print(f"  {miss.text}")
+    return 1
+
+
+def _picked_text(told: Mapping[str, Any]) -> str:
+    from sparsweep.search.figures import label, shown
+
+    names = ("accuracy", "test_accuracy", "sparsity", "macs", "speedup", "size_bytes")
+    figures = [f"{label(n)} {shown(n, told['figures'][n])}" for n in names if n in told["figures"]]
+    lines = [f"picked {told['uri']}: {told['reason']}", "  " + ", ".join(figures), f"  {told['next_best']}"]
+    if told["alias"]:
+        lines.append(f"  named models:/{told['model']}@{told['alias']}")
+    if told["exported"]:
+        lines.append(f"  copied to {told['exported']}")
+    return "\n".join(lines)
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """One line a check; exit code 1 where something is not ok."""
+    from sparsweep.search.doctor import examine
+
+    checks = examine(Home.find(), options.address, options.tracking_uri, options.study_storage)
+    if options.json:
+        print(json.dumps([vars(check) for check in checks]))
+    else:
+        for check in checks:
+            print(f"{'ok  ' if check.ok else 'FAIL'} {check.what}: {check.found}")
+    return 0 if all(check.ok for check in checks) else 1
+
+
+def _folder(home: Home, name: str) -> "SweepFolder":
+    """The sweep of this name; ValueError names the place that was searched and the near names."""
+    from sparsweep.search.sweep_folder import SweepFolder
+    from sparsweep.spaces.faults import nearest
+
+    folder = SweepFolder(home.sweep(name))
+    if "/" in name or name.startswith(".") or not folder.exists():
+        known = home.sweeps()
+        listed = f"; there is {', '.join(known)}" if known else "; there is none yet"
+        raise ValueError(f"no sweep {name!r} in {home.path}{nearest(name, known)}{listed}")
+    return folder
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    return Console() if sys.stdout.isatty() else Console(width=110)
+
+
+COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
+    "run": run, "resume": resume, "status": status, "list": listing, "frontier": frontier, "pick": pick,
+    "doctor": doctor,
+}  # fmt: skip

@@ -1,0 +1,164 @@
+"""From records to a frontier that can be picked from: time, choose, test, register, draw. Every step can be repeated.
+
+    near-front points → meter → frontier → test accuracy (once a point) → versions, aliases → frontier.json|png|html
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sparsweep.search.curve import headline, near_front
+from sparsweep.search.frontier import Frontier, hypervolume
+from sparsweep.search.knee import aliases
+from sparsweep.search.meter import Meter
+from sparsweep.search.progress import Progress
+from sparsweep.search.proposals import searched_points
+from sparsweep.search.report import save_plot
+from sparsweep.search.standing import restand
+from sparsweep.search.sweep_folder import SweepFolder, points_of
+from sparsweep.spaces.sweep_file import SweepFile
+from sparsweep.trainables.compact.architecture import load_network
+from sparsweep.trainables.measures.accuracy import accuracy
+from sparsweep.trainables.point import Point
+from sparsweep.trainables.record import TrialStore, write_atomically
+from sparsweep.trainables.tasks import Task
+
+if TYPE_CHECKING:
+    from sparsweep.search.with_mlflow import Ledger, Registry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivered:
+    """How a sweep ended."""
+
+    frontier: Frontier
+    points: tuple[Point, ...]
+    """All points of the sweep."""
+    model: str
+    versions: dict[str, str]
+    """By alias the version it points to."""
+    pictures: tuple[Path, ...]
+    noisy: int
+    """Near-front points whose latency could not be measured quietly enough to publish."""
+
+
+def deliver(
+    sweep: SweepFile, folder: SweepFolder, store: TrialStore, task: Task, *, latency_file: Path,
+    run_alone: Callable[[Callable[..., Any], Sequence[Any]], Any], progress: Progress, ledger: "Ledger | None",
+    tracking_uri: str,
+) -> Delivered:  # fmt: skip
+    """Delivers what the records hold; with no usable point the frontier is empty and nothing is registered."""
+    noisy = _time(sweep, folder, store, task, Meter(latency_file, run_alone), progress)
+    frontier, points = frontier_now(sweep, folder, store)
+    progress.entered("testing the frontier")
+    _test(frontier.points, folder, store, task)
+    frontier, points = frontier_now(sweep, folder, store)
+    versions: dict[str, str] = {}
+    if ledger is not None and frontier.points:
+        progress.entered("registering")
+        versions = _register(frontier, sweep, folder, store, task, ledger, tracking_uri)
+        frontier, points = frontier_now(sweep, folder, store)
+    progress.entered("drawing")
+    pictures = _draw(frontier, points, folder)
+    if ledger is not None:
+        ledger.log_frontier(frontier.as_json(), pictures, progress.history)
+        ledger.finish()
+    progress.entered("done")
+    return Delivered(
+        frontier=frontier, points=tuple(points), model=sweep.model, versions=versions, pictures=pictures, noisy=noisy
+    )
+
+
+def frontier_now(sweep: SweepFile, folder: SweepFolder, store: TrialStore) -> tuple[Frontier, list[Point]]:
+    """The frontier over everything that is known now, and all points; changes nothing."""
+    points = points_of(store.records(), folder.measured())
+    candidates = [point for point in points if point.network is not None]
+    frontier = Frontier.of(folder.name, candidates, sweep.objectives.directions, sweep.constraints)
+    return replace(frontier, macs_hypervolume=headline(points, ("macs_removed",))), points
+
+
+def _time(
+    sweep: SweepFile, folder: SweepFolder, store: TrialStore, task: Task, meter: Meter, progress: Progress
+) -> int:
+    """Times what is near the front; how many stayed too noisy."""
+    points = searched_points(points_of(store.records(), folder.measured()), sweep.constraints)
+    near = near_front([point for point in points if point.network is not None], progress.axes)
+    untimed = [point for point in near if not point.latency]
+    if not untimed:
+        return 0
+    progress.entered(f"timing {len(untimed)} networks")
+    measured = meter.measure(task.network, untimed, lambda number: store.folder(number).path)
+    folder.note({point: {"latency": records} for point, records in measured.items() if records})
+    return sum(not measured.get(point.id) for point in untimed)
+
+
+def _test(points: Sequence[Point], folder: SweepFolder, store: TrialStore, task: Task) -> None:
+    """Test accuracy of the frontier's compact networks: once a point, never seen by the search."""
+    data = task.load()
+    notes = {}
+    for point in points:
+        if point.test_accuracy is None:
+            net = load_network(store.folder(point.trial).path / str(point.network), task.build)
+            notes[point.id] = {"test_accuracy": accuracy(net, data.test)}
+    if notes:
+        folder.note(notes)
+
+
+def kept_points(frontier: Frontier, keep: int) -> list[Point]:
+    """Which frontier points become versions: those with an alias, then whatever adds most hypervolume."""
+    named = {point.id: point for point in aliases(frontier.points, frontier.objectives).values()}
+    chosen = list(named.values())[:keep]
+    rest = [point for point in frontier.points if point.id not in named]
+    while rest and len(chosen) < keep:
+
+        def volume_with(point: Point) -> float:
+            return hypervolume([*chosen, point], frontier.objectives, frontier.reference)
+
+        best = max(rest, key=volume_with)
+        chosen.append(best)
+        rest.remove(best)
+    return sorted(chosen, key=lambda point: -point.accuracy)
+
+
+def _register(
+    frontier: Frontier, sweep: SweepFile, folder: SweepFolder, store: TrialStore, task: Task, ledger: "Ledger",
+    tracking_uri: str,
+) -> dict[str, str]:  # fmt: skip
+    """Publishes the kept points and says anew which of the model's versions stand on the frontier."""
+    from sparsweep.search.with_mlflow import Publication, Registry
+
+    registry: Registry = Registry.open(tracking_uri=tracking_uri)
+    example = task.load().validation.inputs[:2]
+    for point in kept_points(frontier, sweep.registry.keep):
+        path = store.folder(point.trial).path / str(point.network)
+        version = registry.publish(
+            Publication(
+                model=sweep.model, sweep=folder.name, point=point, fingerprint=task.fingerprint(), example=example,
+                network=load_network(path, task.build), run_id=str(ledger.run_of(point.trial)),
+                files={"network.safetensors": Path(f"{path}.safetensors"), "architecture.json": Path(f"{path}.json")},
+                tags=_device_tags(point),
+            )
+        )  # fmt: skip
+        folder.note({point.id: {"model_version": version}})
+    return restand(registry, sweep.model, task.fingerprint(), sweep.objectives.directions)
+
+
+def _device_tags(point: Point) -> dict[str, str]:
+    """Where and how the point was timed: speedups are compared for equal devices only."""
+    if not point.latency:
+        return {}
+    at = max(point.latency, key=lambda record: record.batch)
+    return {
+        "device": at.device, "batch": str(at.batch), "threads": str(at.threads), "runtime": at.runtime,
+        "latency": json.dumps([vars(record) for record in point.latency]),
+    }  # fmt: skip
+
+
+def _draw(frontier: Frontier, points: Sequence[Point], folder: SweepFolder) -> tuple[Path, ...]:
+    write_atomically(folder.path / "frontier.json", json.dumps(frontier.as_json(), indent=1))
+    pictures = (folder.path / "frontier.png", folder.path / "frontier.html")
+    for picture in pictures:
+        save_plot(frontier, points, picture)
+    return pictures

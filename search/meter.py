@@ -1,0 +1,96 @@
+"""The meter: times near-front networks on a quiet device, once per shape.
+
+Latency depends on shapes alone, so what was timed once is looked up by shapes, device, runtime, batch and threads.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from sparsweep.trainables.point import Point
+from sparsweep.trainables.record import write_atomically
+
+BATCHES = (1, 32)
+RUNTIME = "eager"
+THREADS = 1
+
+Timed = dict[str, dict[int, dict[str, Any] | None]]
+"""By key of a network: by batch the record as plain data, or None where it stayed noisy."""
+
+
+def time_networks(network: str, jobs: Sequence[tuple[str, str]], batches: Sequence[int]) -> tuple[str, Timed]:
+    """Times compact networks beside their dense original; runs alone on its device, in a process of its own.
+
+    Args:
+        network: name of the dense network.
+        jobs: pairs of a key and the path (without ending) of the compact network's files.
+
+    Returns:
+        The device's label, and per key and batch the record.
+    """
+    import torch
+
+    from sparsweep.trainables.attempt import processor
+    from sparsweep.trainables.compact.architecture import load_network
+    from sparsweep.trainables.measures.latency import measure_latency
+    from sparsweep.trainables.tasks import NETWORKS
+
+    torch.set_num_threads(THREADS)
+    built = NETWORKS[network]
+    device, dense, timed = processor(), built.build(), {}
+    for key, path in jobs:
+        compact = load_network(Path(path), built.build)
+        timed[key] = {
+            batch: asdict(record)
+            if (record := measure_latency(dense, compact, built.example_shape, batch=batch, device=device))
+            else None
+            for batch in batches
+        }
+    return device, timed
+
+
+def shape_key(network: str, architecture: Mapping[str, Any]) -> str:
+    """What latency depends on: the network and the in- and outputs of every layer."""
+    layers = architecture["layers"]
+    return f"{network}|" + ",".join(f"{name}:{layer['in']}x{layer['out']}" for name, layer in layers.items())
+
+
+class Meter:
+    """Latencies by shape, kept in a file beside the sweeps."""
+
+    def __init__(self, path: Path, run_alone: Callable[[Callable[..., Any], Sequence[Any]], Any]) -> None:
+        """`run_alone(function, arguments)` calls it while nothing else runs on the device."""
+        self.path, self.run_alone = path, run_alone
+
+    def measure(self, network: str, points: Sequence[Point], folder_of: Callable[[int], Path]) -> dict[str, list[Any]]:
+        """Per point id the records of all batches as plain data; a noisy one is left out, never published."""
+        known = self._known()
+        keys, jobs = {}, {}
+        for point in points:
+            if point.network is None:
+                continue
+            path = folder_of(point.trial) / point.network
+            key = shape_key(network, json.loads(Path(f"{path}.json").read_text()))
+            keys[point.id] = key
+            if any(self._find(known, key, batch) is None for batch in BATCHES):
+                jobs[key] = str(path)
+        if jobs:
+            device, timed = self.run_alone(time_networks, (network, list(jobs.items()), BATCHES))
+            for key, records in timed.items():
+                for batch, record in records.items():
+                    if record is not None:
+                        known[f"{key}|{device}|{RUNTIME}|b{batch}|t{THREADS}"] = record
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(self.path, json.dumps(known))
+        found = {point: [self._find(known, key, batch) for batch in BATCHES] for point, key in keys.items()}
+        return {point: [r for r in records if r is not None] for point, records in found.items()}
+
+    def _known(self) -> dict[str, dict[str, Any]]:
+        return json.loads(self.path.read_text()) if self.path.exists() else {}
+
+    def _find(self, known: Mapping[str, dict[str, Any]], key: str, batch: int) -> dict[str, Any] | None:
+        from sparsweep.trainables.attempt import processor
+
+        return known.get(f"{key}|{processor()}|{RUNTIME}|b{batch}|t{THREADS}")

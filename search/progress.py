@@ -1,0 +1,149 @@
+"""Live progress of a sweep: on a terminal a few lines that renew themselves, elsewhere a line now and then."""
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sparsweep.search.curve import LiveFront
+from sparsweep.spaces.constraint import Constraint
+from sparsweep.trainables.point import Point
+from sparsweep.trainables.record import TrialRecord, now_ms, write_atomically
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+PLAIN_EVERY_S = 5.0
+
+
+@dataclass
+class Tally:
+    """Counts of a sweep."""
+
+    budget: int
+    done: int = 0
+    failed: int = 0
+    running: int = 0
+    best_accuracy: float = 0.0
+    hypervolume: float = 0.0
+    reasons: dict[str, int] = field(default_factory=dict)
+
+
+class Progress:
+    """Takes what happens and shows it; safe to be told from several threads."""
+
+    def __init__(self, budget: int, axes: Sequence[str], constraints: Sequence[Constraint], status: Path) -> None:
+        self.tally = Tally(budget=budget)
+        self.axes, self.constraints, self.status = tuple(axes), constraints, status
+        self.front = LiveFront(axes)
+        self.history: list[tuple[int, int, float]] = []
+        """(trials ended, end in ms, hypervolume) in the order of ending."""
+        self.slots = 1
+        self.began = time.monotonic()
+        self.spent: list[float] = []
+        self.deadline: float | None = None
+        self.phase = "starting"
+        self._lock = threading.Lock()
+        self._console: Console | None = None
+
+    def started(self, running: int) -> None:
+        """So many trials are at work now."""
+        with self._lock:
+            self.tally.running = running
+            self.phase = "searching"
+
+    def ended(self, record: TrialRecord, feasible: Sequence[Point]) -> None:
+        """A trial ended; `feasible` are its points that meet the constraints."""
+        with self._lock:
+            tally = self.tally
+            if record.state == "failed":
+                tally.failed += 1
+                tally.reasons[str(record.reason)] = tally.reasons.get(str(record.reason), 0) + 1
+            else:
+                tally.done += 1
+                tally.best_accuracy = max([tally.best_accuracy, *(point.accuracy for point in record.points)])
+                tally.hypervolume = self.front.take(feasible)
+            self.spent.append((record.ended_ms - record.started_ms) / 1e3)
+            step = tally.done + tally.failed
+            self.history.append((step, record.ended_ms, tally.hypervolume))
+        write_atomically(self.status, json.dumps({**asdict(self.tally), "phase": self.phase, "at_ms": now_ms()}))
+
+    def say(self, text: str) -> None:
+        """One line that stays."""
+        from rich.markup import escape
+
+        if self._console is not None:
+            self._console.print(escape(text), highlight=False)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+    def entered(self, phase: str) -> None:
+        """The sweep has come to another part of its work."""
+        self.phase = phase
+
+    def left_s(self) -> float | None:
+        """Expected seconds until the trials are done; None before the first has ended."""
+        if not self.spent:
+            return None
+        rest = self.tally.budget - self.tally.done - self.tally.failed
+        expected = rest * (sum(self.spent) / len(self.spent)) / max(self.slots, 1)
+        return expected if self.deadline is None else min(expected, max(self.deadline - time.monotonic(), 0))
+
+    def line(self) -> str:
+        """All of it in one line."""
+        t, left = self.tally, self.left_s()
+        rest = "" if left is None or self.phase != "searching" else f", about {clock(left)} left"
+        names = " x ".join(("accuracy", self.axes[0].replace("_", " ")))
+        return (
+            f"[{clock(time.monotonic() - self.began)}] {self.phase}: {t.done}/{t.budget} done, {t.running} running, "
+            f"{t.failed} failed, best accuracy {t.best_accuracy:.4f}, hypervolume {t.hypervolume:.4f} ({names}){rest}"
+        )
+
+    @contextmanager
+    def shown(self, console: "Console") -> Iterator[None]:
+        """Shows the progress on this console until the block ends."""
+        self._console = console
+        if console.is_terminal:
+            from rich.live import Live
+
+            with Live(get_renderable=self._view, console=console, refresh_per_second=4, transient=True):
+                yield
+        else:
+            ending = threading.Event()
+            thread = threading.Thread(target=self._tell_plainly, args=(ending,), daemon=True)
+            thread.start()
+            try:
+                yield
+            finally:
+                ending.set()
+                thread.join()
+        console.print(self.line(), highlight=False, markup=False, soft_wrap=True)
+
+    def _tell_plainly(self, ending: threading.Event) -> None:
+        last = ""
+        while not ending.wait(PLAIN_EVERY_S):
+            if self._console is not None and (line := self.line()) != last:
+                self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+                last = line
+
+    def _view(self) -> "RenderableType":
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.text import Text
+
+        t = self.tally
+        reasons = [Text(f"  failed {n}x: {why}", style="red") for why, n in list(t.reasons.items())[:3]]
+        bar: Any = ProgressBar(total=max(t.budget, 1), completed=t.done + t.failed, width=48)
+        return Group(Text(self.line()), bar, *reasons)
+
+
+def clock(seconds: float) -> str:
+    """`0:07`, `12:34`, `1:02:03`."""
+    minutes, s = divmod(round(seconds), 60)
+    hours, m = divmod(minutes, 60)
+    return f"{hours}:{m:02d}:{s:02d}" if hours else f"{m}:{s:02d}"

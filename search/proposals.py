@@ -1,0 +1,129 @@
+"""What is to be tried next, and what came of it: the sweep's own bookkeeping between the study and the slots.
+
+The study is the truth about what was proposed, the records in the trial store about what came of it. `reconcile`
+brings the two together after any interruption.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sparsweep.search.curve import curve_value
+from sparsweep.search.with_optuna import Outcome, Study
+from sparsweep.spaces.constraint import Constraint
+from sparsweep.spaces.space import Row
+from sparsweep.trainables.attempt import lost
+from sparsweep.trainables.point import Point
+from sparsweep.trainables.record import TrialRecord, TrialStore
+from sparsweep.trainables.tasks import Task
+from sparsweep.trainables.trial import TrialPlan
+
+SEARCHABLE = frozenset(
+    {"accuracy", "sparsity", "layer_sparsity", "weights_left", "macs", "macs_ideal", "size_bytes", "macs_removed",
+     "size_removed"}
+)  # fmt: skip
+"""Figures that every point has while the search runs; others are measured at the end."""
+
+
+@dataclass(kw_only=True)
+class Proposals:
+    """Hands out trials until the budget is spent, and takes their records back."""
+
+    study: Study
+    store: TrialStore
+    task: Task
+    fixed: Mapping[str, Any]
+    """Trial options fixed by the sweep."""
+    axes: Sequence[str]
+    constraints: Sequence[Constraint]
+    single_point: bool
+    """`descent: none`: a row is one point, told with a value per objective."""
+    budget: int
+    deadline: float | None
+    """time.monotonic() after which nothing more is handed out."""
+    seed: int
+    on_record: Callable[[TrialRecord], None]
+    left: deque[tuple[int, Row]] = field(default_factory=deque)
+    at_work: dict[int, TrialPlan] = field(default_factory=dict)
+    asked: int = 0
+
+    def reconcile(self) -> None:
+        """Replays the records into the study and queues what was proposed but has no record."""
+        for number in self.store.numbers():
+            proposal = self.store.folder(number).proposal()
+            if proposal is not None:
+                self.study.restore(number, proposal["setting"])
+        for record in self.store.records():
+            self._tell(record)
+            self.on_record(record)
+        self.left = deque(sorted(self.study.unfinished().items()))
+        self.asked = self.study.proposed()
+
+    def late(self) -> bool:
+        """Whether the sweep's time is up."""
+        return self.deadline is not None and time.monotonic() >= self.deadline
+
+    def exhausted(self) -> bool:
+        """Whether nothing more will be handed out."""
+        return self.late() or (not self.left and self.asked >= self.budget)
+
+    def next(self) -> TrialPlan | None:
+        """The next trial to run, or None when the budget is spent."""
+        if self.exhausted():
+            return None
+        if self.left:
+            number, row = self.left.popleft()
+        else:
+            number, row = self.study.ask()
+            self.asked += 1
+        seed = self.seed * 100_003 + number
+        self.store.folder(number).propose(number, row, seed)
+        plan = TrialPlan(number=number, setting=row, seed=seed, task=self.task, fixed=self.fixed)
+        self.at_work[number] = plan
+        return plan
+
+    def ended(self, number: int, death: str | None = None) -> None:
+        """A trial's process has ended: its record is told on.
+
+        Args:
+            death: why the process died, where it could not say so itself; the trial then counts as failed unless it
+                had committed. Without a record and without a death the trial was stopped and can be resumed.
+        """
+        plan = self.at_work.pop(number)
+        folder = self.store.folder(number)
+        record = folder.record()
+        if record is None and death is not None:
+            record = lost(plan, folder, death)
+        if record is not None:
+            self._tell(record)
+            self.on_record(record)
+
+    def _tell(self, record: TrialRecord) -> None:
+        self.study.tell(outcome_of(record, self.axes, self.constraints, single_point=self.single_point))
+
+
+def searched_points(points: Sequence[Point], constraints: Sequence[Constraint]) -> list[Point]:
+    """The points that meet every constraint that can be judged before the end."""
+    rules = [rule for rule in constraints if rule.figure in SEARCHABLE]
+    return [point for point in points if all(rule.holds(point.figures()) for rule in rules)]
+
+
+def outcome_of(
+    record: TrialRecord, axes: Sequence[str], constraints: Sequence[Constraint], *, single_point: bool
+) -> Outcome:
+    """What the study is told of a record."""
+    attributes: dict[str, Any] = {"seconds": round((record.ended_ms - record.started_ms) / 1e3, 3)}
+    if record.state == "failed":
+        return Outcome(
+            number=record.number, values=None, attributes=attributes | {"reason": record.reason}, violations={}
+        )
+    if single_point:
+        point = record.points[-1]
+        rules = {str(r): r.violation(point.figures()) for r in constraints if r.figure in SEARCHABLE}
+        values = (point.accuracy, *(point.figures()[axis] for axis in axes))
+        return Outcome(number=record.number, values=values, attributes=attributes, violations=rules)
+    worth = curve_value(searched_points(record.points, constraints), axes)
+    attributes["best_accuracy"] = max(point.accuracy for point in record.points)
+    return Outcome(number=record.number, values=(worth,), attributes=attributes, violations={})

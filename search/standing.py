@@ -1,0 +1,64 @@
+"""How a model's versions stand to each other: which are on the frontier, and which the aliases name."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from sparsweep.search.dominance import non_dominated, oriented
+from sparsweep.search.figures import Objectives
+from sparsweep.search.pick import Candidate, Pick, pick
+
+if TYPE_CHECKING:
+    from sparsweep.search.with_mlflow import ModelVersionInfo, Registry
+
+ALIASES = {"most-accurate": "accuracy", "sparsest": "sparsity", "fastest": "speedup", "knee": "knee"}
+
+
+def restand(registry: "Registry", model: str, fingerprint: str, objectives: Objectives) -> dict[str, str]:
+    """Tags every version of the task `frontier: yes` or `no` and moves the aliases; by alias its version.
+
+    Versions timed on different devices do not compete with each other: each device has its own frontier. The aliases
+    name versions of the newest version's device.
+    """
+    versions = [info for info in registry.versions(model) if info.fingerprint == fingerprint]
+    standing = {info.version for info in versions if info.version in on_frontier(versions, objectives)}
+    registry.mark_frontier(model, standing, fingerprint=fingerprint)
+    newest = versions[-1].tags.get("device")
+    peers = [info for info in versions if info.tags.get("device") == newest and info.version in standing]
+    chosen = alias_versions([candidate(info, on=True) for info in peers], objectives)
+    registry.set_aliases(model, chosen)
+    return chosen
+
+
+def on_frontier(versions: Sequence["ModelVersionInfo"], objectives: Objectives) -> set[str]:
+    """Versions that no other version of the same device dominates; of equals the earlier stays."""
+    standing: set[str] = set()
+    for device in {info.tags.get("device") for info in versions}:
+        peers = [info for info in versions if info.tags.get("device") == device]
+        figures = [info.figures for info in peers]
+        rows = oriented(figures, objectives, _absent(figures))
+        standing |= {info.version for info, on in zip(peers, non_dominated(rows), strict=True) if on}
+    return standing
+
+
+def alias_versions(candidates: Sequence[Candidate], objectives: Objectives) -> dict[str, str]:
+    """By alias the version it should name; an alias whose figure nobody has is left out."""
+    chosen: dict[str, str] = {}
+    for alias, best in ALIASES.items():
+        try:
+            picked = pick(candidates, [], best=best, objectives=objectives)
+        except ValueError:
+            continue
+        if isinstance(picked, Pick):
+            chosen[alias] = str(picked.chosen.version)
+    return chosen
+
+
+def candidate(info: "ModelVersionInfo", *, on: bool | None = None) -> Candidate:
+    """The version as a pick sees it."""
+    return Candidate(version=info.version, figures=info.figures, frontier=info.frontier if on is None else on)
+
+
+def _absent(figures: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """What an untimed version counts as: no faster than dense."""
+    slowest = max((each.get("dense_latency_ms", 0.0) for each in figures), default=0.0)
+    return {"speedup": 1.0, "latency_ms": slowest}

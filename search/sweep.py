@@ -1,0 +1,296 @@
+"""Run a sweep, resume a sweep.
+
+    check (task, stores, name)  →  Ray starts ∥ MLflow's schema is made ∥ the first proposals
+    proposals → trials → records          the records are the truth
+    records → study, MLflow, progress     projections, replayed on every start
+    records → delivery                    meter, frontier, test, registry, pictures: see delivery.py
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sparsweep.search import with_mlflow
+from sparsweep.search.catalogue import catalogue
+from sparsweep.search.curve import curve_value, search_axes
+from sparsweep.search.delivery import Delivered, deliver
+from sparsweep.search.home import Home
+from sparsweep.search.progress import Progress
+from sparsweep.search.projector import Projector
+from sparsweep.search.proposals import Proposals, searched_points
+from sparsweep.search.sweep_folder import SweepFolder, Where, task_of
+from sparsweep.search.with_optuna import PointsStudy, Study, open_storage
+from sparsweep.spaces.sweep_file import SweepFile
+from sparsweep.trainables.attempt import environment, run_trial
+from sparsweep.trainables.methods import METHODS
+from sparsweep.trainables.record import TrialRecord, TrialStore
+from sparsweep.trainables.tasks import Task
+from sparsweep.trainables.trial import TrialPlan
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+STOP_GRACE_S = 15.0
+"""How long a stop waits for the slots to end before Ray is shut down over them."""
+
+
+class StoppedError(RuntimeError):
+    """The user stopped the sweep; what finished is kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A sweep with everything that is needed to run it."""
+
+    sweep: SweepFile
+    where: Where
+    folder: SweepFolder
+    home: Home
+    task: Task
+    inline: bool
+
+    @property
+    def store(self) -> TrialStore:
+        return self.folder.store(self.where)
+
+    @property
+    def tracking_uri(self) -> str:
+        return self.where.tracking_uri or self.home.tracking_uri
+
+    @property
+    def study_storage(self) -> str:
+        return self.where.study_storage or self.home.study_storage
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        return search_axes(self.sweep.objectives.directions)
+
+    def fixed(self) -> dict[str, Any]:
+        return {"epochs": self.sweep.budget.epochs, **self.sweep.trial}
+
+
+def run_sweep(job: Job, console: "Console") -> Delivered:
+    """Runs the sweep to the end of its budget and delivers its frontier; goes on where an earlier run stopped.
+
+    Raises:
+        ValueError: the user can put it right; nothing has been started yet.
+        StoppedError: Ctrl-C; everything that finished is kept.
+    """
+    check(job)
+    with job.folder.held():
+        job.folder.create(job.sweep, job.where)
+        progress = Progress(
+            job.sweep.budget.trials, job.axes, job.sweep.constraints, job.folder.path / "status.json"
+        )
+        with progress.shown(console), _engine(job) as engine:
+            return _run(job, engine, progress)
+
+
+def check(job: Job) -> None:
+    """Everything that can be wrong before any work: stores, data. Raises ValueError with one message."""
+    job.home.path.mkdir(parents=True, exist_ok=True)
+    with_mlflow.settle()
+    with_mlflow.reachable(job.tracking_uri)
+    job.task.load()
+
+
+def _run(job: Job, engine: "Engine", progress: Progress) -> Delivered:
+    projector = Projector(open_ledger=lambda: _Ledger(job), say=progress.say)
+    projector.start()
+    proposals = _proposals(job, progress, projector)
+    try:
+        engine.run(proposals, progress)
+    finally:
+        progress.started(0)
+        if engine.stopped:
+            projector.drain()
+    if engine.stopped:
+        raise StoppedError(f"stopped; go on with: sparsweep resume {job.folder.name}")
+    progress.entered("recording")
+    ledger = projector.drain()
+    progress.entered("delivering")
+    return deliver(
+        job.sweep, job.folder, job.store, job.task,
+        latency_file=job.home.path / "latency.json", run_alone=engine.alone, progress=progress,
+        ledger=ledger.ledger if isinstance(ledger, _Ledger) else None, tracking_uri=job.tracking_uri,
+    )  # fmt: skip
+
+
+def _proposals(job: Job, progress: Progress, projector: Projector) -> Proposals:
+    sweep = job.sweep
+    space = sweep.space(catalogue())
+    single = sweep.trial.get("descent") == "none"
+    study = Study.open(
+        open_storage(job.study_storage), job.folder.name, space, sampler=sweep.sampler.name, seed=sweep.sampler.seed,
+        objectives=("accuracy", *job.axes) if single else ("curve_value",),
+    )  # fmt: skip
+    study.propose_first({**METHODS[m].known_good, "method": m} for m in sweep.methods)
+
+    def on_record(record: TrialRecord) -> None:
+        progress.ended(record, searched_points(record.points, sweep.constraints))
+        projector.take(record)
+
+    limit = sweep.budget.time_limit_s
+    progress.deadline = None if limit is None else time.monotonic() + limit
+    proposals = Proposals(
+        study=study, store=job.store, task=job.task, fixed=job.fixed(), axes=job.axes, constraints=sweep.constraints,
+        single_point=single, budget=sweep.budget.trials, deadline=progress.deadline, seed=sweep.sampler.seed,
+        on_record=on_record,
+    )  # fmt: skip
+    proposals.reconcile()
+    return proposals
+
+
+class _Ledger:
+    """Both projections of a record: its MLflow run, and its points in the second study."""
+
+    def __init__(self, job: Job) -> None:
+        with_mlflow.prepare_store(job.tracking_uri)
+        self.job = job
+        self.ledger = with_mlflow.Ledger.open(
+            tracking_uri=job.tracking_uri, artifact_root=artifact_root(job), facts=facts_of(job)
+        )
+        space = job.sweep.space(catalogue())
+        self.study = PointsStudy.open(
+            open_storage(job.study_storage), job.folder.name, space, objectives=("accuracy", *job.axes)
+        )
+
+    def log(self, record: TrialRecord) -> None:
+        feasible = searched_points(record.points, self.job.sweep.constraints)
+        self.ledger.log_trial(record, curve_value=curve_value(feasible, self.job.axes) if record.points else None)
+        kept = [point for point in record.points if point.network is not None]
+        values = [(p.accuracy, *(p.figures()[axis] for axis in self.job.axes)) for p in kept]
+        self.study.add((p.id, record.setting, v) for p, v in zip(kept, values, strict=True))
+
+
+def artifact_root(job: Job) -> str | None:
+    """Where artifacts go: beside an embedded database, or wherever the server says."""
+    return None if job.tracking_uri.startswith("http") else str(job.home.path / "artifacts")
+
+
+def facts_of(job: Job) -> with_mlflow.SweepFacts:
+    """What the parent run carries."""
+    sweep = job.sweep
+    return with_mlflow.SweepFacts(
+        name=job.folder.name,
+        params={
+            "network": sweep.task.network, "data": sweep.task.data, "methods": ",".join(sweep.methods),
+            "sampler": sweep.sampler.name, "seed": sweep.sampler.seed, "trials": sweep.budget.trials,
+            "epochs": sweep.budget.epochs, "objectives": ",".join(sweep.objectives.directions),
+            "constraints": "; ".join(map(str, sweep.constraints)),
+            **{f"trial.{name}": value for name, value in sweep.trial.items()},
+        },
+        fingerprint=job.task.fingerprint(), seed=sweep.sampler.seed, sweep_yaml=sweep.yaml_text,
+        environment=environment(), commit=with_mlflow.git_commit(Path.cwd()),
+    )  # fmt: skip
+
+
+class Engine:
+    """Where trials run. `run` returns when the proposals are exhausted or the user stopped it."""
+
+    stopped = False
+
+    def run(self, proposals: Proposals, progress: Progress) -> None:
+        raise NotImplementedError
+
+    def alone(self, function: Callable[..., Any], arguments: Sequence[Any]) -> Any:
+        """Runs a function while nothing else runs on the device."""
+        raise NotImplementedError
+
+
+class InlineEngine(Engine):
+    """Trials in this process, one after the other, with plain tracebacks: for debugging, and for a seeded repeat."""
+
+    def run(self, proposals: Proposals, progress: Progress) -> None:
+        try:
+            while (plan := proposals.next()) is not None:
+                progress.started(1)
+                run_trial(plan, proposals.store.folder(plan.number), debug=True)
+                proposals.ended(plan.number)
+        except KeyboardInterrupt:
+            self.stopped = True
+
+    def alone(self, function: Callable[..., Any], arguments: Sequence[Any]) -> Any:
+        return function(*arguments)
+
+
+class RayEngine(Engine):
+    """Trials on Ray: this machine's, or a cluster's."""
+
+    def __init__(self, job: Job) -> None:
+        from sparsweep.search.with_ray import Slots
+
+        needs = job.sweep.resources
+        self.slots = Slots(cpu=needs.cpu, gpu=needs.gpu, address=job.where.address)
+        self.job = job
+        self._starting = ThreadPoolExecutor(1, thread_name_prefix="ray-start")
+        self._started = self._starting.submit(self._start)
+
+    def _start(self) -> None:
+        from sparsweep.search import with_ray
+
+        with_ray.start(self.slots)
+
+    def run(self, proposals: Proposals, progress: Progress) -> None:
+        """Tune works in a thread; this one waits, so that Ctrl-C is ours."""
+        from sparsweep.search import with_ray
+
+        self._started.result()
+        progress.slots = with_ray.slot_count(self.slots)
+        if progress.slots < 1:
+            raise ValueError(
+                f"no node can give a trial {self.slots.cpu:g} CPUs and {self.slots.gpu:g} GPUs: lower resources in the "
+                "sweep file, or add nodes"
+            )
+        stop, faults = threading.Event(), []
+
+        def work() -> None:
+            try:
+                folder_of = lambda number: proposals.store.folder(number).path  # noqa: E731
+                with_ray.run_trials(proposals, self.slots, folder_of, self.job.folder.path / "ray", stop)
+            except BaseException as fault:
+                faults.append(fault)
+
+        thread = threading.Thread(target=work, name="tune", daemon=True)
+        thread.start()
+        try:
+            while thread.is_alive():
+                thread.join(0.2)
+                progress.started(len(proposals.at_work))
+                if proposals.late():
+                    stop.set()
+        except KeyboardInterrupt:
+            self.stopped = True
+            stop.set()
+            progress.say("stopping; what finished is kept")
+            thread.join(STOP_GRACE_S)
+        if faults and not self.stopped:
+            raise faults[0]
+
+    def alone(self, function: Callable[..., Any], arguments: Sequence[Any]) -> Any:
+        from sparsweep.search import with_ray
+
+        return with_ray.exclusively(function, arguments)
+
+    def close(self) -> None:
+        from sparsweep.search import with_ray
+
+        self._starting.shutdown(wait=True)
+        with_ray.shut_down()
+
+
+@contextmanager
+def _engine(job: Job) -> Iterator[Engine]:
+    if job.inline:
+        yield InlineEngine()
+        return
+    engine = RayEngine(job)
+    try:
+        yield engine
+    finally:
+        engine.close()

@@ -1,0 +1,153 @@
+"""The folder of one sweep: what it is, who holds it, and what was measured beside the trials' own records.
+
+    sweep.json       the checked sweep file and where its state lies; written once, its budget may grow
+    lock             held by the one driver of this name (flock: gone with its process)
+    measured.json    by point: test accuracy, latency, model version
+    status.json      the last progress, for `sparsweep status`
+    trials/          the records (unless --storage-path)
+    frontier.json    frontier.png    frontier.html
+"""
+
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sparsweep.search.catalogue import catalogue
+from sparsweep.spaces.load import Overrides, read_sweep
+from sparsweep.spaces.same_search import differences
+from sparsweep.spaces.sweep_file import SweepFile
+from sparsweep.trainables.point import Latency, Point
+from sparsweep.trainables.record import TrialRecord, TrialStore, write_atomically
+from sparsweep.trainables.tasks import Task
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Where:
+    """Where a sweep's state lies and its trials run. None is the embedded default."""
+
+    tracking_uri: str | None = None
+    study_storage: str | None = None
+    storage_path: str | None = None
+    address: str | None = None
+    data_root: str | None = None
+
+
+@dataclass(frozen=True)
+class SweepFolder:
+    """One sweep on disk."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    def exists(self) -> bool:
+        return (self.path / "sweep.json").is_file()
+
+    def create(self, sweep: SweepFile, where: Where) -> None:
+        """Writes what the sweep is; a sweep that is here already may only have its budget changed.
+
+        Raises:
+            ValueError: the name stands for another search here.
+        """
+        if self.exists():
+            old, _ = self.read()
+            if changed := differences(old.identity(), sweep.identity()):
+                raise ValueError(
+                    f"the name {self.name} is already used in {self.path} for another search: {'; '.join(changed)}; "
+                    "give this one another --name, or run the old one on with sparsweep resume"
+                )
+        self.path.mkdir(parents=True, exist_ok=True)
+        content = {"schema": SCHEMA, "sweep": sweep.as_json(), "where": asdict(where)}
+        write_atomically(self.path / "sweep.json", json.dumps(content, indent=1))
+
+    def read(self, overrides: Overrides | None = None) -> tuple[SweepFile, Where]:
+        """What the sweep is. Raises ValueError where it is of another schema or damaged."""
+        path = self.path / "sweep.json"
+        try:
+            content = json.loads(path.read_text())
+            if content["schema"] != SCHEMA:
+                raise ValueError(f"{path} has schema {content['schema']}; this sparsweep reads {SCHEMA}: use its version")
+            where = Where(**content["where"])
+            text = json.dumps(content["sweep"])
+        except (json.JSONDecodeError, KeyError, TypeError) as fault:
+            raise ValueError(f"{path} is damaged ({fault}): restore it, or delete the sweep's folder") from fault
+        sweep = read_sweep(text, catalogue(), title=str(path), overrides=overrides or Overrides())
+        return sweep, where
+
+    def store(self, where: Where) -> TrialStore:
+        """The sweep's trials, here or under the storage path."""
+        root = Path(where.storage_path) / self.name if where.storage_path else self.path
+        return TrialStore(root / "trials")
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Holds the sweep's name: one driver at a time.
+
+        Raises:
+            ValueError: another driver holds it; it is named.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / "lock").open("a+", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                holder = file.read().strip() or "unknown"
+                raise ValueError(
+                    f"sweep {self.name} is being run by {holder}: wait for it, or start yours under another --name"
+                ) from None
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}")
+            file.flush()
+            yield
+
+    def is_held(self) -> bool:
+        """Whether a driver is at work on it now."""
+        try:
+            with (self.path / "lock").open("a") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
+    def measured(self) -> dict[str, dict[str, Any]]:
+        """By point id: `test_accuracy`, `latency`, `model_version`, as far as they are known."""
+        path = self.path / "measured.json"
+        return json.loads(path.read_text()) if path.exists() else {}
+
+    def note(self, notes: Mapping[str, Mapping[str, Any]]) -> None:
+        """Adds to what was measured."""
+        known = self.measured()
+        for point, figures in notes.items():
+            known.setdefault(point, {}).update(figures)
+        write_atomically(self.path / "measured.json", json.dumps(known))
+
+
+def points_of(records: Iterator[TrialRecord], measured: Mapping[str, Mapping[str, Any]]) -> list[Point]:
+    """All points of the records, with what was measured of them later."""
+    points = []
+    for record in records:
+        for point in record.points:
+            known = dict(measured.get(point.id, {}))
+            if "latency" in known:
+                known["latency"] = tuple(Latency(**timing) for timing in known["latency"])
+            points.append(point.with_(**known) if known else point)
+    return points
+
+
+def task_of(sweep: SweepFile, where: Where) -> Task:
+    """The sweep's task, its data under the given root."""
+    root = Path(where.data_root).expanduser().absolute() if where.data_root else None
+    return Task(network=sweep.task.network, data=sweep.task.data, data_root=root)

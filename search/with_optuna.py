@@ -1,0 +1,228 @@
+"""The study: what was proposed and what came of it. The only importer of optuna.
+
+One row a network: by default its value is what its own curve is worth (`frontier.curve_value`), which is stationary.
+With `descent: none` a row is one point and the study is multi-objective. The points themselves go into a second study
+`NAME/points`, for optuna-dashboard.
+"""
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import TrialState, create_trial
+
+from sparsweep.spaces.space import Choice, Float, Int, Row, Space, Value
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning, module=r"sparsweep\..*|optuna\..*")
+
+ZERO = ".zero"
+"""Suffix of the parameter that says whether an `or_zero` range is exactly 0."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What the study is told of one trial: values where it is done, a reason where it failed."""
+
+    number: int
+    values: tuple[float, ...] | None
+    attributes: Mapping[str, Any]
+    violations: Mapping[str, float]
+    """Per constraint, how far it is missed; <= 0 where it is met. Only for studies with one point a row."""
+
+
+def open_storage(url: str) -> optuna.storages.BaseStorage:
+    """Raises ValueError where the URL's database cannot be opened."""
+    try:
+        if url.startswith("sqlite"):
+            return optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
+        return optuna.storages.RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+    except Exception as fault:
+        reason = str(fault).strip().splitlines()[0] if str(fault).strip() else type(fault).__name__
+        raise ValueError(
+            f"study storage {without_password(url)} cannot be opened ({reason}): give --study-storage a database URL "
+            "such as sqlite:///studies.db or postgresql://user@host/name"
+        ) from fault
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """Proposals and outcomes of one sweep."""
+
+    study: optuna.Study
+    space: Space
+
+    @classmethod
+    def open(
+        cls, storage: optuna.storages.BaseStorage, name: str, space: Space, *, sampler: str, seed: int,
+        objectives: Sequence[str],
+    ) -> "Study":  # fmt: skip
+        """Creates the sweep's study or goes on with it. All objectives are maximised."""
+        study = optuna.create_study(
+            storage=storage, study_name=name, directions=["maximize"] * len(objectives), load_if_exists=True
+        )
+        seed += 7919 * len(study.get_trials(deepcopy=False))
+        study.sampler = _sampler(sampler, seed)
+        if not study.user_attrs:
+            study.set_metric_names(list(objectives))
+            described = {"sampler": type(study.sampler).__name__, "seed": seed, "optuna": optuna.__version__}
+            study.set_user_attr("sparsweep", described)
+        return cls(study=study, space=space)
+
+    def propose_first(self, rows: Iterable[Row]) -> None:
+        """Known-good settings, laid into the space, to be proposed before anything else; once a study."""
+        if self.study.get_trials(deepcopy=False):
+            return
+        for row in rows:
+            self.study.enqueue_trial(_parameters(self.space, self.space.nearest(row)), skip_if_exists=True)
+
+    def ask(self) -> tuple[int, Row]:
+        """The next proposal: its number and its row."""
+        trial = self.study.ask()
+        return trial.number, self.space.row(lambda label, allowed: _suggest(trial, label, allowed))
+
+    def unfinished(self) -> dict[int, Row]:
+        """Rows that were proposed and have no outcome; a row cut short by a crash is completed."""
+        running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        rows = {}
+        for frozen in running:
+            trial = optuna.Trial(self.study, frozen._trial_id)
+            rows[frozen.number] = self.space.row(lambda label, allowed, t=trial: _suggest(t, label, allowed))  # type: ignore[misc]
+        return rows
+
+    def proposed(self) -> int:
+        """How many proposals were made, whatever became of them."""
+        return sum(t.state != TrialState.WAITING for t in self.study.get_trials(deepcopy=False))
+
+    def tell(self, outcome: Outcome) -> None:
+        """Tells a trial's outcome; told already counts as done."""
+        known = self.study.get_trials(deepcopy=False)
+        frozen = next((t for t in known if t.number == outcome.number), None)
+        if frozen is not None and frozen.state.is_finished():
+            return
+        trial = optuna.Trial(self.study, self._id_of(outcome.number))
+        for name, value in outcome.attributes.items():
+            trial.set_user_attr(name, value)
+        for name, violation in outcome.violations.items():
+            trial.set_constraint(name, violation)
+        if outcome.values is None:
+            self.study.tell(outcome.number, state=TrialState.FAIL)
+        else:
+            self.study.tell(outcome.number, list(outcome.values))
+
+    def restore(self, number: int, row: Row) -> None:
+        """Puts back a proposal that the study has lost; it must be the next number."""
+        if number < len(self.study.get_trials(deepcopy=False)):
+            return
+        parameters = _parameters(self.space, row)
+        self.study.add_trial(
+            create_trial(
+                state=TrialState.RUNNING, params=parameters,
+                distributions={name: d for name, d in _distributions(self.space).items() if name in parameters},
+            )
+        )  # fmt: skip
+
+    def _id_of(self, number: int) -> int:
+        return self.study._storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointsStudy:
+    """Every point of a sweep's curves as a trial of the study `NAME/points`: for optuna-dashboard, not for a sampler."""
+
+    study: optuna.Study
+    space: Space
+
+    @classmethod
+    def open(
+        cls, storage: optuna.storages.BaseStorage, name: str, space: Space, *, objectives: Sequence[str]
+    ) -> "PointsStudy":
+        """Creates the second study or goes on with it. All objectives are maximised."""
+        study = optuna.create_study(
+            storage=storage, study_name=f"{name}/points", directions=["maximize"] * len(objectives),
+            load_if_exists=True,
+        )  # fmt: skip
+        study.set_metric_names(list(objectives))
+        return cls(study=study, space=space)
+
+    def add(self, points: Iterable[tuple[str, Row, tuple[float, ...]]]) -> None:
+        """Adds points (id, setting, values); those it has are left alone."""
+        known = {t.user_attrs.get("point") for t in self.study.get_trials(deepcopy=False)}
+        distributions = _distributions(self.space)
+        for name, row, values in points:
+            if name not in known:
+                parameters = _parameters(self.space, row)
+                self.study.add_trial(
+                    create_trial(
+                        params=parameters, distributions={n: distributions[n] for n in parameters},
+                        values=list(values), user_attrs={"point": name},
+                    )
+                )  # fmt: skip
+
+
+def delete(storage: optuna.storages.BaseStorage, name: str) -> None:
+    """Removes a sweep's studies, if they are there."""
+    for study in (name, f"{name}/points"):
+        if study in optuna.get_all_study_names(storage):
+            optuna.delete_study(study_name=study, storage=storage)
+
+
+def _sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
+    if name == "random":
+        return optuna.samplers.RandomSampler(seed=seed)
+    if name == "nsga2":
+        return optuna.samplers.NSGAIISampler(seed=seed)
+    return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
+
+
+def _suggest(trial: optuna.Trial, label: str, allowed: Float | Int | Choice) -> Value:
+    """The trial's value for a labelled range, drawn now or read if it has one."""
+    if isinstance(allowed, Choice):
+        value: Value = trial.suggest_categorical(label, list(allowed.choices))
+        return value
+    if isinstance(allowed, Int):
+        return trial.suggest_int(label, allowed.low, allowed.high, log=allowed.log)
+    if allowed.or_zero and trial.suggest_categorical(label + ZERO, [False, True]):
+        return 0.0
+    return trial.suggest_float(label, allowed.low, allowed.high, log=allowed.log)
+
+
+def _parameters(space: Space, row: Mapping[str, Value]) -> dict[str, Any]:
+    """The row as the study stores it."""
+    ranges = {knob.label: knob.range for knob in space.knobs}
+    parameters: dict[str, Any] = {}
+    for label, value in space.labels_of(row).items():
+        allowed = ranges[label]
+        if isinstance(allowed, Choice):
+            parameters[label] = value
+            continue
+        zero = isinstance(allowed, Float) and allowed.or_zero and value == 0
+        if isinstance(allowed, Float) and allowed.or_zero:
+            parameters[label + ZERO] = zero
+        if not zero:
+            parameters[label] = value
+    return parameters
+
+
+def _distributions(space: Space) -> dict[str, BaseDistribution]:
+    found: dict[str, BaseDistribution] = {}
+    for knob in space.knobs:
+        allowed = knob.range
+        if isinstance(allowed, Choice):
+            found[knob.label] = CategoricalDistribution(list(allowed.choices))
+        elif isinstance(allowed, Int):
+            found[knob.label] = IntDistribution(allowed.low, allowed.high, log=allowed.log)
+        else:
+            found[knob.label] = FloatDistribution(allowed.low, allowed.high, log=allowed.log)
+            if allowed.or_zero:
+                found[knob.label + ZERO] = CategoricalDistribution([False, True])
+    return found
+
+
+def without_password(url: str) -> str:
+    """The URL as it may be shown."""
+    head, at, tail = url.rpartition("@")
+    return f"{head.rsplit(':', 1)[0]}:***@{tail}" if at and head.count(":") > 1 else url

@@ -1,0 +1,226 @@
+"""One attempt at a trial: its working folder, its checkpoint, its commit.
+
+The checkpoint is written at the latest every 10 s of work and on SIGTERM, whole or not at all (renamed into place). A
+new attempt goes on from the newest readable checkpoint of the older ones. An attempt that sees a newer one is fenced:
+it stops, and nothing that it writes counts.
+"""
+
+import os
+import platform
+import signal
+import socket
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from sparsweep.trainables.compact.removal import InexactCompactionError
+from sparsweep.trainables.point import Point
+from sparsweep.trainables.record import TrialFolder, TrialRecord, now_ms
+from sparsweep.trainables.training import DivergedError
+from sparsweep.trainables.trial import Trial, TrialPlan
+
+CHECKPOINT_EVERY_S = 10.0
+
+
+class FencedError(RuntimeError):
+    """A newer attempt at the same trial has begun."""
+
+
+class TimeLimitError(RuntimeError):
+    """The trial has worked for longer than it may."""
+
+
+class PreemptedError(RuntimeError):
+    """SIGTERM came; the checkpoint is written."""
+
+
+EXPECTED = (DivergedError, InexactCompactionError, TimeLimitError)
+"""Ways to fail that a trial itself finds out; their text is the reason."""
+
+
+@dataclass(kw_only=True)
+class Attempt:
+    """A trial at work in its folder."""
+
+    trial: Trial
+    folder: TrialFolder
+    number: int
+    started_ms: int
+    saved_at: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def begin(cls, plan: TrialPlan, folder: TrialFolder, device: str = "cpu") -> "Attempt":
+        """Claims the next attempt number and goes on from the last checkpoint, if there is one."""
+        started_ms = now_ms()
+        number = folder.claim_attempt()
+        trial = Trial.start(plan, folder.attempt(number), device)
+        for older in range(number - 1, 0, -1):
+            path = folder.attempt(older) / "checkpoint.pt"
+            if path.exists() and (state := _read(path)) is not None:
+                trial.load_state(state)
+                break
+        return cls(trial=trial, folder=folder, number=number, started_ms=started_ms)
+
+    def run(self, until: Callable[[Trial], bool] = lambda trial: False) -> bool:
+        """Works until `until` holds or nothing is left to do; true if there is more to do.
+
+        Raises:
+            FencedError: a newer attempt has begun.
+            PreemptedError: SIGTERM came; the checkpoint is written.
+        """
+        with _noticing_sigterm() as told:
+            while self.trial.advance():
+                if told.is_set():
+                    self.save()
+                    raise PreemptedError("told to end (SIGTERM); the checkpoint is written")
+                if time.monotonic() - self.saved_at > CHECKPOINT_EVERY_S:
+                    self.save()
+                limit, spent = self.trial.options.time_limit, sum(self.trial.seconds.values())
+                if 0 < limit < spent:
+                    raise TimeLimitError(f"time limit: {spent:.0f} s of work, allowed {limit:g} s")
+                if until(self.trial):
+                    return True
+        return False
+
+    def save(self) -> None:
+        """Writes the checkpoint, whole or not at all. Raises FencedError if this attempt no longer counts."""
+        if self.folder.newest_attempt() > self.number:
+            raise FencedError(f"attempt {self.number} at trial {self.trial.plan.number} was taken over")
+        path = self.folder.attempt(self.number) / "checkpoint.pt"
+        beside = path.with_suffix(f".{os.getpid()}")
+        torch.save(self.trial.state(), beside)
+        beside.replace(path)
+        self.saved_at = time.monotonic()
+
+    def commit(self) -> TrialRecord:
+        """Commits the finished trial, keeps the networks near its own front, drops the rest and the checkpoint."""
+        worth = own_front(self.trial.points)
+        points = tuple(p if p in worth else p.with_(network=None) for p in self.trial.points)
+        record = self._record("done", None, points)
+        self.folder.commit(record)
+        for point in self.trial.points:
+            if point not in worth:
+                for ending in (".json", ".safetensors"):
+                    (self.folder.path / f"{point.network}{ending}").unlink(missing_ok=True)
+        (self.folder.attempt(self.number) / "checkpoint.pt").unlink(missing_ok=True)
+        return record
+
+    def fail(self, fault: BaseException) -> TrialRecord:
+        """Commits the failure with its reason; the traceback stays beside it."""
+        (self.folder.attempt(self.number) / "error.txt").write_text("".join(traceback.format_exception(fault)))
+        record = self._record("failed", reason_of(fault), ())
+        self.folder.commit(record)
+        return record
+
+    def _record(self, state: str, reason: str | None, points: tuple[Point, ...]) -> TrialRecord:
+        plan = self.trial.plan
+        return TrialRecord(
+            number=plan.number, attempt=self.number, setting=plan.setting, seed=plan.seed,
+            state="done" if state == "done" else "failed", reason=reason, points=points,
+            epochs=tuple(self.trial.epochs), started_ms=self.started_ms, ended_ms=now_ms(),
+            seconds={phase: round(s, 4) for phase, s in self.trial.seconds.items()}, environment=environment(),
+        )  # fmt: skip
+
+
+def run_trial(plan: TrialPlan, folder: TrialFolder, *, device: str = "cpu", debug: bool = False) -> TrialRecord:
+    """A whole trial, from wherever it was left to its committed record.
+
+    Args:
+        debug: lets an unexpected exception pass instead of recording it as the trial's failure.
+    """
+    attempt = Attempt.begin(plan, folder, device)
+    try:
+        attempt.run()
+    except (FencedError, PreemptedError):
+        raise
+    except Exception as fault:
+        if debug and not isinstance(fault, EXPECTED):
+            raise
+        return attempt.fail(fault)
+    return attempt.commit()
+
+
+def lost(plan: TrialPlan, folder: TrialFolder, reason: str) -> TrialRecord | None:
+    """The failure of a trial whose process died before it could say so; None if it had committed after all."""
+    number = folder.newest_attempt() or folder.claim_attempt()
+    record = TrialRecord(
+        number=plan.number, attempt=number, setting=plan.setting, seed=plan.seed, state="failed", reason=reason,
+        points=(), epochs=(), started_ms=now_ms(), ended_ms=now_ms(), seconds={}, environment={},
+    )  # fmt: skip
+    return record if folder.commit(record) else folder.record()
+
+
+def reason_of(fault: BaseException) -> str:
+    """One line that says why a trial failed."""
+    text = str(fault).strip().splitlines()[0] if str(fault).strip() else ""
+    if isinstance(fault, EXPECTED):
+        return text
+    if isinstance(fault, MemoryError | torch.OutOfMemoryError) or "not enough memory" in text:
+        return f"out of memory: {text or type(fault).__name__}"
+    return f"error: {type(fault).__name__}: {text}"
+
+
+def own_front(points: list[Point]) -> list[Point]:
+    """The points that no other one equals or beats in accuracy, sparsity, MACs (executed and ideal) and size."""
+
+    def gains(p: Point) -> tuple[float, ...]:
+        return (p.accuracy, p.sparsity, -p.macs, -p.macs_ideal, -p.size_bytes)
+
+    def beaten(p: Point, by: Point) -> bool:
+        mine, other = gains(p), gains(by)
+        return other != mine and all(o >= m for o, m in zip(other, mine, strict=True))
+
+    return [p for p in points if not any(beaten(p, by=q) for q in points)]
+
+
+def environment() -> dict[str, str]:
+    """Versions, processor and host of this process."""
+    names = ("sparsweep", "torch", "torchvision", "torch-pruning", "ray", "optuna", "mlflow")
+    return {
+        **{name: version(name) for name in names},
+        "python": platform.python_version(),
+        "host": socket.gethostname(),
+        "threads": str(torch.get_num_threads()),
+        "device": torch.cuda.get_device_name(0) if torch.cuda.is_available() else processor(),
+    }
+
+
+def processor() -> str:
+    """The processor's name as the kernel gives it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _read(path: Path) -> dict[str, object] | None:
+    """A checkpoint, or None where it cannot be read whole; nothing in it is unpickled but tensors and plain data."""
+    try:
+        state: dict[str, object] = torch.load(path, weights_only=True)
+    except Exception as fault:
+        path.with_suffix(".unreadable.txt").write_text(f"{type(fault).__name__}: {fault}\n")
+        return None
+    return state
+
+
+@contextmanager
+def _noticing_sigterm() -> Iterator[threading.Event]:
+    """An event that is set when SIGTERM comes; only the main thread can listen, elsewhere it never is."""
+    told = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield told
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: told.set())
+    try:
+        yield told
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,80 @@
+"""How long one forward pass takes: dense and compact interleaved in one process, and how much to trust it.
+
+Latency depends on shapes, not on weights, and cannot be measured beside busy neighbours: the caller sees to it that
+the device is otherwise idle.
+"""
+
+import statistics
+import time
+
+import torch
+from torch import nn
+from torch.utils import benchmark
+
+from sparsweep.trainables.point import Latency
+
+NOISY = 0.1
+"""Interquartile range over median above which a measurement is noise: it is repeated, never published."""
+
+
+def measure_latency(
+    dense: nn.Module,
+    compact: nn.Module,
+    example_shape: tuple[int, ...],
+    *,
+    batch: int,
+    device: str,
+    threads: int = 1,
+    pairs: int = 21,
+    block_s: float = 0.004,
+    attempts: int = 4,
+) -> Latency | None:
+    """Medians over `pairs` interleaved blocks of about `block_s` seconds each, after a warm-up.
+
+    Args:
+        device: label of the device for the record, such as the processor's name.
+
+    Returns:
+        The record, or None if the measurement stayed noisy through all attempts.
+    """
+    inputs = torch.rand(batch, *example_shape)
+    torch.set_flush_denormal(True)
+    timers = [
+        benchmark.Timer("net(inputs)", globals={"net": net.eval(), "inputs": inputs}, num_threads=threads)
+        for net in (dense, compact)
+    ]
+    with torch.inference_mode():
+        loops = [max(1, round(block_s / _estimate(timer))) for timer in timers]
+        for _ in range(attempts):
+            times = [[t.timeit(n).mean for t, n in zip(timers, loops, strict=True)] for _ in range(pairs)]
+            record = _record(times, batch=batch, device=device, threads=threads)
+            if record.iqr_share <= NOISY:
+                return record
+            time.sleep(0.2)
+    return None
+
+
+def _estimate(timer: benchmark.Timer) -> float:
+    """Seconds of one pass, measured warm."""
+    timer.timeit(20)
+    return max(timer.timeit(20).mean, 1e-7)
+
+
+def _record(times: list[list[float]], *, batch: int, device: str, threads: int) -> Latency:
+    dense, compact = ([pair[i] for pair in times] for i in (0, 1))
+    return Latency(
+        batch=batch,
+        latency_ms=statistics.median(compact) * 1e3,
+        dense_latency_ms=statistics.median(dense) * 1e3,
+        speedup=statistics.median(d / c for d, c in times),
+        iqr_share=max(_iqr_share(dense), _iqr_share(compact)),
+        pairs=len(times),
+        device=device,
+        threads=threads,
+        runtime="eager",
+    )
+
+
+def _iqr_share(values: list[float]) -> float:
+    quarter, median, three_quarters = statistics.quantiles(values, n=4)
+    return (three_quarters - quarter) / median
