@@ -99,7 +99,7 @@ def _tell(job: "Job", delivered: "Delivered", console: "Console") -> None:
     title = f"{len(frontier.points)} points on the frontier of {job.folder.name}"
     console.print(frontier_table(frontier.points, frontier.objectives, title=title, width=console.width))
     line(f"hypervolume {frontier.macs_hypervolume:.4f} (validation accuracy x share of MACs removed, reference 0, 0)")
-    timed = next((p.latency[-1] for p in frontier.points if p.latency), None)
+    timed = next((p.timing for p in frontier.points if p.timing), None)
     if timed is not None:
         line(f"speedup on {timed.device}, batch {timed.batch}, {timed.threads} thread, {timed.runtime}, median of "
              f"{timed.pairs} interleaved pairs, spread (IQR / median) <= 0.1")  # fmt: skip

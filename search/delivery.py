@@ -21,7 +21,7 @@ from sparsweep.search.sweep_folder import SweepFolder, points_of
 from sparsweep.spaces.sweep_file import SweepFile
 from sparsweep.trainables.compact.architecture import load_network
 from sparsweep.trainables.measures.accuracy import accuracy
-from sparsweep.trainables.point import Point
+from sparsweep.trainables.point import SPEEDUP_BATCH, Point
 from sparsweep.trainables.record import TrialStore, write_atomically
 from sparsweep.trainables.tasks import Task
 
@@ -46,11 +46,17 @@ class Delivered:
 
 def deliver(
     sweep: SweepFile, folder: SweepFolder, store: TrialStore, task: Task, *, latency_file: Path,
-    run_alone: Callable[[Callable[..., Any], Sequence[Any]], Any], progress: Progress, ledger: "Ledger | None",
-    tracking_uri: str,
+    run_alone: Callable[[Callable[..., Any], Sequence[Any]], Any], release: Callable[[], None], progress: Progress,
+    ledger: "Ledger | None", tracking_uri: str,
 ) -> Delivered:  # fmt: skip
-    """Delivers what the records hold; with no usable point the frontier is empty and nothing is registered."""
+    """Delivers what the records hold; with no usable point the frontier is empty and nothing is registered.
+
+    Args:
+        run_alone: calls a function with arguments while nothing else runs on the device.
+        release: told when nothing more will run there.
+    """
     noisy = _time(sweep, folder, store, task, Meter(latency_file, run_alone), progress)
+    release()
     frontier, points = frontier_now(sweep, folder, store)
     progress.entered("testing the frontier")
     _test(frontier.points, folder, store, task)
@@ -85,13 +91,13 @@ def _time(
     """Times what is near the front; how many stayed too noisy."""
     points = searched_points(points_of(store.records(), folder.measured()), sweep.constraints)
     near = near_front([point for point in points if point.network is not None], progress.axes)
-    untimed = [point for point in near if not point.latency]
+    untimed = [point for point in near if point.timing is None]
     if not untimed:
         return 0
     progress.entered(f"timing {len(untimed)} networks")
     measured = meter.measure(task.network, untimed, lambda number: store.folder(number).path)
     folder.note({point: {"latency": records} for point, records in measured.items() if records})
-    return sum(not measured.get(point.id) for point in untimed)
+    return sum(all(r["batch"] != SPEEDUP_BATCH for r in measured.get(point.id, [])) for point in untimed)
 
 
 def _test(points: Sequence[Point], folder: SweepFolder, store: TrialStore, task: Task) -> None:
@@ -147,9 +153,8 @@ def _register(
 
 def _device_tags(point: Point) -> dict[str, str]:
     """Where and how the point was timed: speedups are compared for equal devices only."""
-    if not point.latency:
+    if (at := point.timing) is None:
         return {}
-    at = max(point.latency, key=lambda record: record.batch)
     return {
         "device": at.device, "batch": str(at.batch), "threads": str(at.threads), "runtime": at.runtime,
         "latency": json.dumps([vars(record) for record in point.latency]),

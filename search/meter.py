@@ -9,10 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sparsweep.trainables.point import Point
+from sparsweep.trainables.point import SPEEDUP_BATCH, Point
 from sparsweep.trainables.record import write_atomically
 
-BATCHES = (1, 32)
+BATCHES = (1, SPEEDUP_BATCH)
 RUNTIME = "eager"
 THREADS = 1
 

@@ -48,6 +48,8 @@ class Progress:
         self.spent: list[float] = []
         self.deadline: float | None = None
         self.phase = "starting"
+        self.entries: list[tuple[str, float]] = []
+        """(part of the work, seconds after the start) in the order of entering."""
         self._lock = threading.Lock()
         self._console: Console | None = None
 
@@ -85,6 +87,7 @@ class Progress:
     def entered(self, phase: str) -> None:
         """The sweep has come to another part of its work."""
         self.phase = phase
+        self.entries.append((phase, round(time.monotonic() - self.began, 3)))
 
     def left_s(self) -> float | None:
         """Expected seconds until the trials are done; None before the first has ended."""

@@ -44,6 +44,8 @@ class Proposals:
     deadline: float | None
     """time.monotonic() after which nothing more is handed out."""
     seed: int
+    ahead: int = 1_000_000
+    """How many trials may be handed out at once; the rest is told to wait."""
     on_record: Callable[[TrialRecord], None]
     left: deque[tuple[int, Row]] = field(default_factory=deque)
     at_work: dict[int, TrialPlan] = field(default_factory=dict)
@@ -70,8 +72,8 @@ class Proposals:
         return self.late() or (not self.left and self.asked >= self.budget)
 
     def next(self) -> TrialPlan | None:
-        """The next trial to run, or None when the budget is spent."""
-        if self.exhausted():
+        """The next trial to run; None when the budget is spent (`exhausted`) or enough are at work already."""
+        if self.exhausted() or len(self.at_work) >= self.ahead:
             return None
         if self.left:
             number, row = self.left.popleft()

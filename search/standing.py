@@ -16,28 +16,33 @@ ALIASES = {"most-accurate": "accuracy", "sparsest": "sparsity", "fastest": "spee
 def restand(registry: "Registry", model: str, fingerprint: str, objectives: Objectives) -> dict[str, str]:
     """Tags every version of the task `frontier: yes` or `no` and moves the aliases; by alias its version.
 
-    Versions timed on different devices do not compete with each other: each device has its own frontier. The aliases
-    name versions of the newest version's device.
+    Versions timed on different devices do not compete with each other: each device has its own frontier, and one that
+    was not timed competes everywhere, as no faster than dense. The aliases name versions of the device timed last.
     """
     versions = [info for info in registry.versions(model) if info.fingerprint == fingerprint]
-    standing = {info.version for info in versions if info.version in on_frontier(versions, objectives)}
-    registry.mark_frontier(model, standing, fingerprint=fingerprint)
-    newest = versions[-1].tags.get("device")
-    peers = [info for info in versions if info.tags.get("device") == newest and info.version in standing]
-    chosen = alias_versions([candidate(info, on=True) for info in peers], objectives)
+    fronts = frontiers_by_device(versions, objectives)
+    registry.mark_frontier(model, set().union(*fronts.values()), fingerprint=fingerprint)
+    timed = [device for info in versions if (device := info.tags.get("device"))]
+    newest = timed[-1] if timed else None
+    peers = [candidate(info, on=True) for info in versions if info.version in fronts.get(newest, set())]
+    chosen = alias_versions(peers, objectives)
     registry.set_aliases(model, chosen)
     return chosen
 
 
-def on_frontier(versions: Sequence["ModelVersionInfo"], objectives: Objectives) -> set[str]:
-    """Versions that no other version of the same device dominates; of equals the earlier stays."""
-    standing: set[str] = set()
-    for device in {info.tags.get("device") for info in versions}:
-        peers = [info for info in versions if info.tags.get("device") == device]
+def frontiers_by_device(versions: Sequence["ModelVersionInfo"], objectives: Objectives) -> dict[str | None, set[str]]:
+    """Per device the versions that no other one timed there, or not timed at all, dominates; of equals the earlier.
+
+    Where nothing was timed there is one frontier, under None.
+    """
+    devices = {device for info in versions if (device := info.tags.get("device"))} or {None}
+    fronts: dict[str | None, set[str]] = {}
+    for device in devices:
+        peers = [info for info in versions if info.tags.get("device") in (device, None)]
         figures = [info.figures for info in peers]
         rows = oriented(figures, objectives, _absent(figures))
-        standing |= {info.version for info, on in zip(peers, non_dominated(rows), strict=True) if on}
-    return standing
+        fronts[device] = {info.version for info, on in zip(peers, non_dominated(rows), strict=True) if on}
+    return fronts
 
 
 def alias_versions(candidates: Sequence[Candidate], objectives: Objectives) -> dict[str, str]:

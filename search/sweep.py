@@ -116,7 +116,8 @@ def _run(job: Job, engine: "Engine", progress: Progress) -> Delivered:
     progress.entered("delivering")
     return deliver(
         job.sweep, job.folder, job.store, job.task,
-        latency_file=job.home.path / "latency.json", run_alone=engine.alone, progress=progress,
+        latency_file=job.home.path / "latency.json", run_alone=engine.alone, release=engine.release,
+        progress=progress,
         ledger=ledger.ledger if isinstance(ledger, _Ledger) else None, tracking_uri=job.tracking_uri,
     )  # fmt: skip
 
@@ -159,11 +160,12 @@ class _Ledger:
         self.study = PointsStudy.open(
             open_storage(job.study_storage), job.folder.name, space, objectives=("accuracy", *job.axes)
         )
+        with_mlflow.warm_up()
 
     def log(self, record: TrialRecord) -> None:
         feasible = searched_points(record.points, self.job.sweep.constraints)
         self.ledger.log_trial(record, curve_value=curve_value(feasible, self.job.axes) if record.points else None)
-        kept = [point for point in record.points if point.network is not None]
+        kept = [point for point in feasible if point.network is not None]
         values = [(p.accuracy, *(p.figures()[axis] for axis in self.job.axes)) for p in kept]
         self.study.add((p.id, record.setting, v) for p, v in zip(kept, values, strict=True))
 
@@ -202,6 +204,9 @@ class Engine:
         """Runs a function while nothing else runs on the device."""
         raise NotImplementedError
 
+    def release(self) -> None:
+        """Nothing will run any more."""
+
 
 class InlineEngine(Engine):
     """Trials in this process, one after the other, with plain tracebacks: for debugging, and for a seeded repeat."""
@@ -228,8 +233,9 @@ class RayEngine(Engine):
         needs = job.sweep.resources
         self.slots = Slots(cpu=needs.cpu, gpu=needs.gpu, address=job.where.address)
         self.job = job
-        self._starting = ThreadPoolExecutor(1, thread_name_prefix="ray-start")
-        self._started = self._starting.submit(self._start)
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="ray")
+        self._started = self._worker.submit(self._start)
+        self._released = False
 
     def _start(self) -> None:
         from sparsweep.search import with_ray
@@ -247,6 +253,7 @@ class RayEngine(Engine):
                 f"no node can give a trial {self.slots.cpu:g} CPUs and {self.slots.gpu:g} GPUs: lower resources in the "
                 "sweep file, or add nodes"
             )
+        proposals.ahead = progress.slots + 1
         stop, faults = threading.Event(), []
 
         def work() -> None:
@@ -277,11 +284,17 @@ class RayEngine(Engine):
 
         return with_ray.exclusively(function, arguments)
 
-    def close(self) -> None:
+    def release(self) -> None:
+        """Ray is not needed any more: shut down behind what is left to do (it takes seconds)."""
         from sparsweep.search import with_ray
 
-        self._starting.shutdown(wait=True)
-        with_ray.shut_down()
+        if not self._released:
+            self._released = True
+            self._worker.submit(with_ray.shut_down)
+
+    def close(self) -> None:
+        self.release()
+        self._worker.shutdown(wait=True)
 
 
 @contextmanager

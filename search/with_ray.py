@@ -163,7 +163,7 @@ class SourceSearcher(Searcher):
     def suggest(self, trial_id: str) -> Any:
         plan = self.source.next()
         if plan is None:
-            return Searcher.FINISHED
+            return Searcher.FINISHED if self.source.exhausted() else None
         self.numbers[trial_id] = plan.number
         return {"plan": plan_as_json(plan), "folder": str(self.folder_of(plan.number)), "threads": self.threads}
 
@@ -207,22 +207,32 @@ class StopWhen(Stopper):
         return self.event.is_set()
 
 
+def _short_name(trial: Any) -> str:
+    """Ray's folder of a trial, which stays empty."""
+    return f"{trial.config['plan']['number']:05d}"
+
+
 def run_trials(
     source: Source, slots: Slots, folder_of: Callable[[int], Path], scratch: Path, stop: threading.Event
 ) -> None:
     """Runs trials on all slots until the source is exhausted or `stop` is set.
 
-    Called from a thread of its own, so that Tune installs no signal handlers.
+    Called from a thread of its own, so that Tune installs no signal handlers. All slots start at once (Tune's own
+    limit is one pending trial, so a thousand slots would start one after the other); how far ahead of the slots trials
+    are proposed is the source's business.
     """
     needs = {"cpu": slots.cpu, **({"gpu": slots.gpu} if slots.gpu else {})}
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slot_count(slots))
     tuner = tune.Tuner(
         tune.with_resources(PruningTrainable, needs),
         tune_config=tune.TuneConfig(
-            search_alg=SourceSearcher(source, folder_of, int(slots.cpu)), num_samples=-1, reuse_actors=True
+            search_alg=SourceSearcher(source, folder_of, int(slots.cpu)), num_samples=-1, reuse_actors=True,
+            trial_name_creator=_short_name, trial_dirname_creator=_short_name,
         ),
         run_config=tune.RunConfig(
             name=f"tune-{time.time_ns()}", storage_path=str(scratch), verbose=0, stop=StopWhen(stop),
             failure_config=tune.FailureConfig(max_failures=0),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
         ),
     )  # fmt: skip
     tuner.fit()

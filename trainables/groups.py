@@ -35,19 +35,15 @@ def group_count(weight: Tensor, granularity: Granularity) -> int:
     return {"filter": weight.shape[0], "input": weight.shape[1], "weight": weight.numel()}[granularity]
 
 
-def group_energies(weight: Tensor, granularity: Granularity) -> Tensor:
-    """Squared norms: [out] for `filter`, [in] for `input`, the weight's own shape for `weight`."""
-    squares = weight.square()
+def group_norms(weight: Tensor, granularity: Granularity) -> Tensor:
+    """‖w_g‖₂ of each group (|w| for `weight`), [groups], or the weight's shape.
+
+    At an all-zero group the gradient is 0, not NaN.
+    """
     if granularity == "weight":
-        return squares
-    kept = 0 if granularity == "filter" else 1
-    return squares.sum(dim=[d for d in range(weight.dim()) if d != kept])
-
-
-def safe_sqrt(energies: Tensor) -> Tensor:
-    """Square root whose gradient at exactly 0 is 0 instead of infinity: an all-zero group stays finite."""
-    zero = energies == 0
-    return torch.where(zero, torch.zeros_like(energies), torch.where(zero, torch.ones_like(energies), energies).sqrt())
+        return weight.abs()
+    rows = weight if granularity == "filter" else weight.transpose(0, 1)
+    return torch.linalg.vector_norm(rows.flatten(1), dim=1)
 
 
 def expand(groups: Tensor, weight: Tensor, granularity: Granularity) -> Tensor:

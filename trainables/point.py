@@ -8,6 +8,10 @@ from typing import Any, Self
 from sparsweep.spaces.space import Value
 
 
+SPEEDUP_BATCH = 32
+"""Batch size at which `speedup` and `latency_ms` are meant; latencies at other sizes stand beside them."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Latency:
     """How long one forward pass takes, dense and compact interleaved in one process.
@@ -84,8 +88,13 @@ class Point:
 
     @property
     def speedup(self) -> float | None:
-        """Measured speedup at the largest batch timed; None where none was measured."""
-        return max(self.latency, key=lambda record: record.batch).speedup if self.latency else None
+        """Measured speedup at SPEEDUP_BATCH; None where none was measured."""
+        return self.timing.speedup if self.timing else None
+
+    @property
+    def timing(self) -> Latency | None:
+        """The latency record at SPEEDUP_BATCH."""
+        return next((record for record in self.latency if record.batch == SPEEDUP_BATCH), None)
 
     @property
     def macs_removed(self) -> float:
@@ -100,11 +109,8 @@ class Point:
         """Every measured number that is there, by name."""
         own = {f.name: getattr(self, f.name) for f in fields(self)}
         numbers = {n: v for n, v in own.items() if isinstance(v, int | float) and not isinstance(v, bool)}
-        if self.latency:
-            at = max(self.latency, key=lambda record: record.batch)
-            numbers |= {
-                "latency_ms": at.latency_ms, "dense_latency_ms": at.dense_latency_ms, "speedup": at.speedup,
-            }  # fmt: skip
+        if (at := self.timing) is not None:
+            numbers |= {"latency_ms": at.latency_ms, "dense_latency_ms": at.dense_latency_ms, "speedup": at.speedup}
         numbers |= {"macs_removed": self.macs_removed, "size_removed": self.size_removed}
         return numbers
 

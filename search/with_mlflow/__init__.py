@@ -4,7 +4,7 @@ mlflow itself (2 to 3 seconds) is imported inside the functions that need it, so
 """
 
 from sparsweep.search.with_mlflow.quiet import settle
-from sparsweep.search.with_mlflow.registry import ModelVersionInfo, Publication, Registry
+from sparsweep.search.with_mlflow.registry import ModelVersionInfo, Publication, Registry, warm_up
 from sparsweep.search.with_mlflow.store import prepare_store, reachable, without_password
 from sparsweep.search.with_mlflow.tracking import Ledger, SweepFacts, git_commit
 
@@ -18,5 +18,6 @@ __all__ = [
     "prepare_store",
     "reachable",
     "settle",
+    "warm_up",
     "without_password",
 ]

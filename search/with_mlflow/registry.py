@@ -201,6 +201,13 @@ class Registry:
         return logged
 
 
+def warm_up() -> None:
+    """Imports what the first publication needs (3 s), so that it can be done while trials run."""
+    import mlflow.pytorch  # noqa: F401
+    import torch._dynamo
+    import torch.export  # noqa: F401
+
+
 def _info(version: "ModelVersion", aliases: list[str]) -> ModelVersionInfo:
     tags = dict(version.tags)
     return ModelVersionInfo(

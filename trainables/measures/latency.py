@@ -25,9 +25,9 @@ def measure_latency(
     batch: int,
     device: str,
     threads: int = 1,
-    pairs: int = 21,
-    block_s: float = 0.004,
-    attempts: int = 4,
+    pairs: int = 15,
+    block_s: float = 0.01,
+    attempts: int = 8,
 ) -> Latency | None:
     """Medians over `pairs` interleaved blocks of about `block_s` seconds each, after a warm-up.
 

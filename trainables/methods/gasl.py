@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from sparsweep.spaces.space import Choice, Float, Int, Knob, Row, Space
-from sparsweep.trainables.groups import Granularity, expand, group_energies, safe_sqrt, scored_layers
+from sparsweep.trainables.groups import Granularity, expand, group_norms, scored_layers
 from sparsweep.trainables.methods.method import Method, norm_scores
 from sparsweep.trainables.scores import Scores
 
@@ -100,11 +100,11 @@ class Gasl(Method):
         """λ_s Σ R_l + λ_a Σ A_l + λ_1 Σ|w| over the scored layers."""
         total = super().penalty(net)
         for layer in scored_layers(net, self.granularity).values():
-            energies = group_energies(layer.weight, self.granularity)
+            norms = group_norms(layer.weight, self.granularity)
             if not self.proximal and self.sparsity_strength > 0:
-                total = total + self.sparsity_strength * safe_sqrt(energies).sum()
+                total = total + self.sparsity_strength * norms.sum()
             if self.attention_strength > 0:
-                total = total + self.attention_strength * self.attention(energies)
+                total = total + self.attention_strength * self.attention(norms.square())
             if self.l1_strength > 0:
                 total = total + self.l1_strength * layer.weight.abs().sum()
         return total
@@ -126,7 +126,7 @@ class Gasl(Method):
             return
         step = optimizer.param_groups[0]["lr"] * self.sparsity_strength
         for layer in scored_layers(net, self.granularity).values():
-            norms = group_energies(layer.weight, self.granularity).sqrt()
+            norms = group_norms(layer.weight, self.granularity)
             shrink = (1 - step / norms.clamp_min(1e-30)).clamp_min(0)
             layer.weight.mul_(expand(shrink, layer.weight, self.granularity))
 

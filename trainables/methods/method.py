@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sparsweep.spaces.space import Choice, Float, Int, Row, Space
-from sparsweep.trainables.groups import Granularity, add_masks, group_energies, scored_layers
+from sparsweep.trainables.groups import Granularity, add_masks, group_norms, scored_layers
 from sparsweep.trainables.scores import Scores
 
 
@@ -51,6 +51,6 @@ class Method(ABC):
 def norm_scores(net: nn.Module, granularity: Granularity) -> dict[str, Tensor]:
     """Norm of every group of every scored layer: ‖w_g‖₂, or |w| for single weights."""
     return {
-        name: group_energies(layer.weight.detach(), granularity).sqrt()
+        name: group_norms(layer.weight.detach(), granularity)
         for name, layer in scored_layers(net, granularity).items()
     }

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from sparsweep.spaces.space import Choice, Float, Int, Knob, Row, Space
 from sparsweep.trainables.cut import cut
-from sparsweep.trainables.groups import Granularity, group_energies, scored_layers
+from sparsweep.trainables.groups import Granularity, group_norms, scored_layers
 from sparsweep.trainables.methods.method import Method
 from sparsweep.trainables.scores import Scores
 
@@ -44,7 +44,7 @@ class Random(Method):
         """Draws the scores from the global generator, which the trial has seeded."""
         super().prepare(net, batch)
         for layer in scored_layers(net, self.granularity).values():
-            shape = group_energies(layer.weight.detach(), self.granularity).shape
+            shape = group_norms(layer.weight.detach(), self.granularity).shape
             layer.register_buffer("random_score", torch.rand(shape).to(layer.weight.device))
 
     def scores(self, net: nn.Module) -> Scores:
