@@ -11,7 +11,7 @@ MOST_DRAWN = 4
 
 def drawn_figures(frontier: Frontier, all_points: Sequence[Point]) -> list[str]:
     """The objectives that can be drawn against accuracy, at most four; MACs stand in for what was not timed."""
-    timed = any(point.latency for point in all_points)
+    timed = any(point.timing is not None for point in all_points)
     wanted = [name for name in frontier.objectives if name != "accuracy"] or ["sparsity"]
     drawn = ["macs_removed" if name in ("speedup", "latency_ms") and not timed else name for name in wanted]
     return list(dict.fromkeys(drawn))[:MOST_DRAWN]
@@ -36,6 +36,6 @@ def conditions_of(frontier: Frontier) -> str:
 
 def timing_of(points: Sequence[Point]) -> list[str]:
     """How the speedups were measured, one text for each way; empty where nothing was timed."""
-    largest = [max(point.latency, key=lambda record: record.batch) for point in points if point.latency]
+    largest = [point.timing for point in points if point.timing]
     ways = {f"batch {r.batch}, {r.threads} thread{'s' * (r.threads > 1)}, {r.device}" for r in largest}
     return [f"speedup measured at {way}" for way in sorted(ways)]

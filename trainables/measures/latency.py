@@ -5,7 +5,6 @@ the device is otherwise idle.
 """
 
 import statistics
-import time
 
 import torch
 from torch import nn
@@ -25,17 +24,21 @@ def measure_latency(
     batch: int,
     device: str,
     threads: int = 1,
-    pairs: int = 15,
-    block_s: float = 0.01,
-    attempts: int = 8,
+    block_s: float = 0.005,
+    pairs: int = 21,
+    most_pairs: int = 161,
 ) -> Latency | None:
-    """Medians over `pairs` interleaved blocks of about `block_s` seconds each, after a warm-up.
+    """Medians over interleaved pairs of blocks of about `block_s` seconds each, after a warm-up.
+
+    A noisy sample is not thrown away but grown: short bursts from elsewhere then fall outside the quartiles.
 
     Args:
         device: label of the device for the record, such as the processor's name.
+        pairs: how many pairs are taken at least, and how many more while the spread is above NOISY.
+        most_pairs: when to give up.
 
     Returns:
-        The record, or None if the measurement stayed noisy through all attempts.
+        The record, or None if the measurement is still noisy after `most_pairs`.
     """
     inputs = torch.rand(batch, *example_shape)
     torch.set_flush_denormal(True)
@@ -43,14 +46,14 @@ def measure_latency(
         benchmark.Timer("net(inputs)", globals={"net": net.eval(), "inputs": inputs}, num_threads=threads)
         for net in (dense, compact)
     ]
+    times: list[list[float]] = []
     with torch.inference_mode():
         loops = [max(1, round(block_s / _estimate(timer))) for timer in timers]
-        for _ in range(attempts):
-            times = [[t.timeit(n).mean for t, n in zip(timers, loops, strict=True)] for _ in range(pairs)]
+        while len(times) < most_pairs:
+            times += [[t.timeit(n).mean for t, n in zip(timers, loops, strict=True)] for _ in range(pairs)]
             record = _record(times, batch=batch, device=device, threads=threads)
             if record.iqr_share <= NOISY:
                 return record
-            time.sleep(0.2)
     return None
 
 
