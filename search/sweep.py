@@ -93,9 +93,11 @@ def run_sweep(job: Job, console: "Console") -> Delivered:
 
 def check(job: Job) -> None:
     """Everything that can be wrong before any work: stores, data. Raises ValueError with one message."""
-    job.home.path.mkdir(parents=True, exist_ok=True)
     with_mlflow.settle()
-    with_mlflow.reachable(job.tracking_uri)
+    if job.where.tracking_uri is not None:
+        with_mlflow.reachable(job.tracking_uri)
+    if job.where.study_storage is not None:
+        open_storage(job.study_storage)
     job.task.load()
 
 

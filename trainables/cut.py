@@ -30,9 +30,8 @@ def balanced(values: Tensor, balance: str) -> Tensor:
         return (positions(flat) + 1).div(flat.numel()).view_as(values)
     if balance == "lamp":
         return _lamp(flat).view_as(values)
-    scale = {
-        "mean": flat.mean(), "max": flat.max(), "rms": flat.square().mean().sqrt(), "none": flat.new_ones(()),
-    }[balance]  # fmt: skip
+    scales = {"mean": flat.mean, "max": flat.max, "rms": flat.square().mean().sqrt, "none": flat.new_ones(()).clone}
+    scale: Tensor = scales[balance]()
     return (flat / scale.clamp_min(1e-300)).view_as(values)
 
 
@@ -69,6 +68,8 @@ def cut(
         Per layer the survivors in the scores' shape, and the threshold: the largest balanced score removed
         (0 where nothing is).
     """
+    if not scores.values:
+        return {}, 0.0
     rule = balance if balance != "auto" else ("lamp" if scores.granularity == "weight" else "rank")
     flats = []
     protected = []
@@ -85,8 +86,14 @@ def cut(
     kept = positions(ranked) >= joined.numel() - keep
     lost = joined[~kept & (joined >= 0)]
     threshold = float(lost.max()) if lost.numel() else 0.0
-    pieces = kept.split([flat.numel() for flat in flats])
-    return {name: piece.view_as(scores.values[name]) for name, piece in zip(scores.values, pieces, strict=True)}, threshold
+    pieces = torch.split(kept, [flat.numel() for flat in flats])
+    named = zip(scores.values.items(), pieces, strict=True)
+    return {name: piece.view_as(values) for (name, values), piece in named}, threshold
+
+
+def share_count(share: float, total: int) -> int:
+    """How many of `total` a share in [0, 1] is, rounded down: .29 of 100 is 29, though .29 * 100 < 29 in floats."""
+    return int(share * total + 1e-9)
 
 
 def weight_masks(net: nn.Module, scores: Scores, kept: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -101,11 +108,15 @@ def descent_keeps(total: int, *, cuts: int, last: int) -> list[int]:
     """How many groups or weights survive each of `cuts` nested cuts: geometric from `total` down to `last`.
 
     Even steps of the logarithm put the cuts where the trade-off bends; 1 <= last <= total. Each cut keeps at least
-    one less than the one before where there is room.
+    one less than the one before as long as there is room above `last`.
 
     >>> descent_keeps(100, cuts=4, last=5)
     [47, 22, 11, 5]
     """
     ratio = (last / total) ** (1 / cuts)
-    keeps = [round(total * ratio ** (i + 1)) for i in range(cuts)]
-    return [max(keep, last) for keep in keeps]
+    keeps: list[int] = []
+    for at in range(cuts):
+        most = max((keeps[-1] if keeps else total) - 1, last)
+        least = last + cuts - 1 - at
+        keeps.append(min(max(round(total * ratio ** (at + 1)), least), most))
+    return keeps

@@ -1,12 +1,11 @@
 """A point: one measured pruned network."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
 
 from sparsweep.spaces.space import Value
-
 
 SPEEDUP_BATCH = 32
 """Batch size at which `speedup` and `latency_ms` are meant; latencies at other sizes stand beside them."""
@@ -75,7 +74,12 @@ class Point:
     model_version: str | None = None
 
     def __post_init__(self) -> None:
-        bad = [f"{name} = {value}" for name, value in self.figures().items() if not math.isfinite(value)]
+        originals = {n: getattr(self, n) for n in ("dense_macs", "dense_size_bytes")}
+        if bad := [f"{n} = {v} is not above 0" for n, v in originals.items() if not v > 0]:
+            raise ValueError(f"point {self.id} cannot exist: {', '.join(bad)}")
+        bad = [f"{name} = {value}" for name, value in self._all_figures() if not math.isfinite(value)]
+        counts = {n: getattr(self, n) for n in ("weights_left", "macs", "macs_ideal", "size_bytes")}
+        bad += [f"{n} = {v} is less than 0" for n, v in counts.items() if v < 0]
         shares = {n: getattr(self, n) for n in ("accuracy", "sparsity", "layer_sparsity", "test_accuracy")}
         bad += [f"{n} = {v} is not in [0, 1]" for n, v in shares.items() if v is not None and not 0 <= v <= 1]
         if bad:
@@ -98,7 +102,7 @@ class Point:
 
     @property
     def macs_removed(self) -> float:
-        """1 − macs / dense_macs: what stands in for speedup while the search runs."""
+        """1 - macs / dense_macs: what stands in for speedup while the search runs."""
         return 1 - self.macs / self.dense_macs
 
     @property
@@ -113,6 +117,12 @@ class Point:
             numbers |= {"latency_ms": at.latency_ms, "dense_latency_ms": at.dense_latency_ms, "speedup": at.speedup}
         numbers |= {"macs_removed": self.macs_removed, "size_removed": self.size_removed}
         return numbers
+
+    def _all_figures(self) -> Iterator[tuple[str, float]]:
+        yield from self.figures().items()
+        for record in self.latency:
+            for name in ("latency_ms", "dense_latency_ms", "speedup", "iqr_share"):
+                yield f"{name} at batch {record.batch}", getattr(record, name)
 
     def with_(self, **changes: Any) -> Self:
         return replace(self, **changes)

@@ -118,7 +118,7 @@ class TrialFolder:
         return max((int(p.name.split("-")[1]) for p in self.path.glob("attempt-*")), default=0)
 
     def claim_attempt(self) -> int:
-        """Starts a new attempt; from now on every older one is fenced. A checkpoint of the last one is kept in reach."""
+        """Starts a new attempt; from now on every older one is fenced, its checkpoint stays in reach."""
         self.path.mkdir(parents=True, exist_ok=True)
         while True:
             attempt = self.newest_attempt() + 1

@@ -12,7 +12,7 @@ from sparsweep.trainables.tasks.data import Split
 
 
 class DivergedError(RuntimeError):
-    """The loss is not a finite number."""
+    """The loss or a weight is not a finite number."""
 
 
 def adam(net: nn.Module, learning_rate: float) -> torch.optim.Adam:
@@ -50,11 +50,11 @@ def train_epoch(
         The mean loss, the penalty included.
 
     Raises:
-        DivergedError: the mean loss is not finite.
+        DivergedError: the mean loss, or a weight, is not finite.
     """
     net.train()
     device = next(net.parameters()).device
-    batches = torch.randperm(len(split), generator=order).split(batch_size)
+    batches = torch.split(torch.randperm(len(split), generator=order), batch_size)
     total = torch.zeros((), device=device)
     for at, batch in enumerate(batches):
         progress = span[0] + (span[1] - span[0]) * (at + 1) / len(batches)
@@ -74,4 +74,6 @@ def train_epoch(
     mean = float(total) / len(batches)
     if not math.isfinite(mean):
         raise DivergedError(f"diverged: the loss is {mean}")
+    if not all(bool(parameter.isfinite().all()) for parameter in net.parameters()):
+        raise DivergedError("diverged: a weight is not a finite number")
     return mean

@@ -142,7 +142,7 @@ class Trial:
         if self.method.descends and self.options.finetune_epochs > 0:
             self._finetune()
             self._measure("own-tuned", scores.threshold)
-        if not self.method.descends or self.options.descent == "none":
+        if not self.method.descends or self.options.descent == "none" or not scores.values:
             return "done"
         self.net.load_state_dict(self.trained)
         return "descend"

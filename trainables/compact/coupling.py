@@ -1,9 +1,11 @@
 """Which layers a unit is coupled to: read off torch-pruning's dependency graph, once a network.
 
 The graph knows that channel 3 of a convolution is column 3 of the next one, or columns 12…15 of a linear layer behind
-a flatten. Which units go is decided by `removal.py`.
+a flatten. It does not know everything (an addition of the network's own input, a reshape written out by hand), so each
+coupling is put to the test by `oracle.py`. Which units go is decided by `removal.py`.
 """
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +23,7 @@ class Consumer:
 
     layer: str
     unit_of: Tensor
-    """[in] int64: the unit behind each input column; −1 where the column is somebody else's."""
+    """[in] int64: the unit behind each input column; -1 where the column is somebody else's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,31 +37,37 @@ class Coupling:
 def couplings_of(net: nn.Module, example_shape: tuple[int, ...]) -> tuple[Coupling, ...]:
     """The couplings of every prunable layer but the output layer, in order of definition.
 
-    A layer whose group holds anything but convolutions and linear layers (a norm, an addition of several producers)
-    is left out: nothing of it is removed.
+    A layer is left out, and nothing of it is removed, where its group holds anything but plain convolutions and linear
+    layers (a norm, a grouped convolution, a module used twice, an addition of several producers).
     """
-    layers = prunable_layers(net)
+    copied = copy.deepcopy(net).cpu()
+    layers = prunable_layers(copied)
     paths = {id(layer): name for name, layer in layers.items()}
-    example = torch.zeros(2, *example_shape, device=next(net.parameters()).device)
-    graph = tp.DependencyGraph().build_dependency(net, example_inputs=example, verbose=False)
+    graph = tp.DependencyGraph().build_dependency(copied, example_inputs=torch.zeros(2, *example_shape), verbose=False)
     found = [_coupling(graph, name, layer, paths) for name, layer in list(layers.items())[:-1]]
     return tuple(coupling for coupling in found if coupling is not None)
 
 
 def _coupling(graph: Any, name: str, layer: Prunable, paths: Mapping[int, str]) -> Coupling | None:
     units = layer.weight.shape[0]
+    if _grouped(layer):
+        return None
     group = graph.get_pruning_group(layer, remover(layer, outputs=True), idxs=list(range(units)))
     consumers = []
     for at, item in enumerate(group):
         module = item.dep.target.module
         reads = graph.is_in_channel_pruning_fn(item.dep.handler)
-        if id(module) in paths and reads:
+        if id(module) in paths and reads and not _grouped(module):
             unit_of = torch.full((module.weight.shape[1],), -1)
             unit_of[torch.tensor(item.idxs)] = torch.tensor(item.root_idxs)
             consumers.append(Consumer(layer=paths[id(module)], unit_of=unit_of))
         elif at > 0 and any(True for _ in module.parameters()):
             return None
     return Coupling(layer=name, consumers=tuple(consumers)) if consumers else None
+
+
+def _grouped(layer: nn.Module) -> bool:
+    return isinstance(layer, nn.Conv2d) and layer.groups > 1
 
 
 def remover(layer: nn.Module, *, outputs: bool) -> Callable[[nn.Module, list[int]], nn.Module]:

@@ -42,16 +42,18 @@ def compact(net: nn.Module, couplings: Sequence[Coupling]) -> Compacted:
     alive = live_units(net, couplings)
     smaller = drop_masks(copy.deepcopy(net)).eval()
     layers = prunable_layers(smaller)
+    columns: dict[str, Tensor] = {}
     for coupling in couplings:
         dead = (~alive[coupling.layer]).nonzero().flatten()
-        if not len(dead):
-            continue
-        layer = layers[coupling.layer]
-        remover(layer, outputs=True)(layer, dead.tolist())
+        if len(dead):
+            layer = layers[coupling.layer]
+            remover(layer, outputs=True)(layer, dead.tolist())
         for consumer in coupling.consumers:
-            columns = torch.isin(consumer.unit_of, dead.cpu()).nonzero().flatten()
-            reader = layers[consumer.layer]
-            remover(reader, outputs=False)(reader, columns.tolist())
+            unread = torch.isin(consumer.unit_of, dead)
+            columns[consumer.layer] = columns.get(consumer.layer, torch.zeros_like(unread)) | unread
+    for name, unread in columns.items():  # once a layer: a second removal would count from the first one's columns
+        if unread.any():
+            remover(layers[name], outputs=False)(layers[name], unread.nonzero().flatten().tolist())
     return Compacted(net=smaller, kept={name: units.nonzero().flatten().tolist() for name, units in alive.items()})
 
 

@@ -71,14 +71,14 @@ class Gasl(Method):
     """λ_a >= 0; exactly 0 is the ablation (group lasso)."""
     attention_form: str = "scale_free"
     """`inverse_variance` is the authors'; `scale_free` divides s by its mean first, so that the term does not depend
-    on the weights' scale; `log_variance` is −log(V + ε). The last two are ours."""
+    on the weights' scale; `log_variance` is -log(V + ε). The last two are ours."""
     threshold: float = 3e-2
     """τ >= 0: a group whose largest |w| is not above it is cut at the end of training."""
     granularity: Granularity = "filter"
     l1_strength: float = 0.0
     """λ_1 >= 0 of an additional Σ|w| (sparse group lasso)."""
     proximal: bool = False
-    """Takes R_l out of the loss and makes its proximal step (group soft threshold) after the optimizer's: exact zeros."""
+    """R_l leaves the loss; its proximal step (group soft threshold) follows the optimizer's: exact zeros."""
 
     paper: ClassVar[str] = "Torfi et al. 2019, arXiv:1901.01939 (reconstruction)"
     allowed: ClassVar[Mapping[str, Float | Int | Choice]] = {
@@ -112,16 +112,18 @@ class Gasl(Method):
     def attention(self, energies: Tensor) -> Tensor:
         """A_l of one layer's group energies [groups] or any shape; a scalar, finite at equality and at zero."""
         floor = 1e-12 if self.granularity == "weight" else 1e-8
+        # The mean is summed in double: at equality every deviation, and so the gradient, is exactly 0.
+        mean = energies.mean(dtype=torch.float64).to(energies.dtype)
+        variance = (energies - mean).square().mean()
         if self.attention_form == "scale_free":
-            energies = energies / (energies.mean() + 1e-12)
-        variance = energies.var(unbiased=False)
+            variance = variance / (mean + 1e-12).square()
         if self.attention_form == "log_variance":
             return -(variance + floor).log()
         return 1 / (variance + floor)
 
     @torch.no_grad()
     def after_step(self, net: nn.Module, optimizer: torch.optim.Optimizer, progress: float) -> None:
-        """The proximal step w_g ← w_g · max(0, 1 − η λ_s / ‖w_g‖), η the optimizer's learning rate."""
+        """The proximal step w_g ← w_g · max(0, 1 - η λ_s / ‖w_g‖), η the optimizer's learning rate."""
         if not self.proximal:
             return
         step = optimizer.param_groups[0]["lr"] * self.sparsity_strength
@@ -136,9 +138,9 @@ class Gasl(Method):
         values = norm_scores(net, self.granularity)
         own = {}
         for name, layer in scored_layers(net, self.granularity).items():
-            keep = largest_weight(layer.weight, self.granularity) > self.threshold
-            keep.view(-1)[values[name].argmax()] = True
-            own[name] = keep
+            keep = (largest_weight(layer.weight, self.granularity) > self.threshold).flatten()
+            keep[values[name].argmax()] = True
+            own[name] = keep.view_as(values[name])
         return Scores(granularity=self.granularity, values=values, own=own, threshold=self.threshold)
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sparsweep.spaces.space import Choice, Float, Int, Knob, Row, Space
-from sparsweep.trainables.cut import cut, positions, weight_masks
+from sparsweep.trainables.cut import cut, positions, share_count, weight_masks
 from sparsweep.trainables.groups import Granularity, hold, masks_of, scored_layers, set_masks
 from sparsweep.trainables.methods.method import Method, norm_scores
 from sparsweep.trainables.scores import Scores
@@ -61,19 +61,18 @@ class Magnitude(Method):
     }  # fmt: skip
 
     def sparsity_at(self, progress: float) -> float:
-        """s_t = s_f (1 − (1 − (t − t0)/(t1 − t0))³), in steps of `rounds`; 0 before begin, s_f from end on."""
+        """s_t = s_f (1 - (1 - (t - t0)/(t1 - t0))³), in steps of `rounds`; 0 before begin, s_f from end on."""
         done = min(max((progress - self.begin) / (self.end - self.begin), 0.0), 1.0)
         done = int(done * self.rounds + 1e-9) / self.rounds
         return self.final_sparsity * (1 - (1 - done) ** 3)
 
     def after_step(self, net: nn.Module, optimizer: torch.optim.Optimizer, progress: float) -> None:
         """Renews the masks when the schedule has moved on, and holds what they prune at zero."""
+        hold(net)  # before scoring: a pruned weight that the optimizer moved must not come back
         scores = norm_scores(net, self.granularity)
         wanted = self._keep(scores, self.sparsity_at(progress))
         if sum(wanted.values()) < _survivors(net, self.granularity):
             set_masks(net, weight_masks(net, self._bare(scores), self._kept(scores, wanted)))
-        else:
-            hold(net)
 
     def scores(self, net: nn.Module) -> Scores:
         """|w| or the groups' norms; the own cut is what the final schedule keeps."""
@@ -86,11 +85,11 @@ class Magnitude(Method):
         counts = {name: v.numel() for name, v in values.items()}
         total = sum(counts.values())
         if self.layer_shares == "global":
-            return {"": total - int(sparsity * total)}
+            return {"": total - share_count(sparsity, total)}
         if self.layer_shares == "uniform":
-            return {name: max(n - int(sparsity * n), 1) for name, n in counts.items()}
+            return {name: max(n - share_count(sparsity, n), 1) for name, n in counts.items()}
         shapes = {name: tuple(v.shape) if v.dim() > 1 else (v.numel(), 1) for name, v in values.items()}
-        return erk_keeps(shapes, total - int(sparsity * total))
+        return erk_keeps(shapes, total - share_count(sparsity, total))
 
     def _kept(self, values: Mapping[str, Tensor], keep: Mapping[str, int]) -> dict[str, Tensor]:
         if "" in keep:
@@ -111,7 +110,7 @@ def _survivors(net: nn.Module, granularity: Granularity) -> int:
 
 
 def erk_keeps(shapes: Mapping[str, tuple[int, ...]], keep: int) -> dict[str, int]:
-    """Erdős–Rényi kernel: a layer's density is proportional to Σ dims / Π dims, no denser than 1.
+    """Erdős-Rényi kernel: a layer's density is proportional to Σ dims / Π dims, no denser than 1.
 
     Args:
         shapes: per layer the dimensions of its weight.

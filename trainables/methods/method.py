@@ -31,7 +31,7 @@ class Method(ABC):
     known_good: ClassVar[Row]
     """A setting that is known to work, proposed first."""
 
-    def prepare(self, net: nn.Module, batch: Tensor) -> None:  # noqa: B027
+    def prepare(self, net: nn.Module, batch: Tensor) -> None:
         """Once, before training and before a checkpoint is loaded: inserts gates, masks, buffers."""
         add_masks(net)
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sparsweep.spaces.space import Choice, Float, Int, Knob, Row, Space
-from sparsweep.trainables.cut import cut
+from sparsweep.trainables.cut import cut, share_count
 from sparsweep.trainables.groups import Granularity, group_norms, scored_layers
 from sparsweep.trainables.methods.method import Method
 from sparsweep.trainables.scores import Scores
@@ -52,5 +52,5 @@ class Random(Method):
         values = {n: layer.get_buffer("random_score") for n, layer in scored_layers(net, self.granularity).items()}
         bare = Scores(granularity=self.granularity, values=values, own={}, threshold=0.0)
         total = sum(v.numel() for v in values.values())
-        own, _ = cut(bare, total - int(self.final_sparsity * total), balance="rank")
+        own, _ = cut(bare, total - share_count(self.final_sparsity, total), balance="rank")
         return Scores(granularity=self.granularity, values=values, own=own, threshold=self.final_sparsity)

@@ -1,0 +1,167 @@
+"""The whole flow on a real local Ray: space, sweep, trials, points, frontier, registry, pick."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.flow.conftest import Shell, Swept
+
+POINT_KEYS = {
+    "trial", "method", "threshold", "accuracy", "test_accuracy", "sparsity", "layer_sparsity", "weights_left", "macs",
+    "macs_ideal", "dense_macs", "size_bytes", "latency_ms", "dense_latency_ms", "speedup", "setting", "model_version",
+}  # fmt: skip
+
+
+def frontier_of(shell: Shell) -> dict[str, object]:
+    said = shell.run("frontier", "small", "--json")
+    assert said.returncode == 0, said.stderr
+    content: dict[str, object] = json.loads(said.stdout)
+    return content
+
+
+def test_a_sweep_ends_with_a_table_pictures_versions_and_what_to_type_next(swept: Swept) -> None:
+    shell, ended = swept
+    assert ended.returncode == 0, ended.stderr
+    for words in ("4/4 done", "0 failed", "points on the frontier", "models:/small@knee", "sparsweep pick small"):
+        assert words in ended.stdout
+    assert "Traceback" not in ended.stderr
+    folder = shell.home / "sweeps" / "small"
+    assert (folder / "frontier.png").read_bytes().startswith(b"\x89PNG")
+    assert "plotly" in (folder / "frontier.html").read_text()
+
+
+def test_every_trial_is_recorded_once_with_all_its_cuts(swept: Swept) -> None:
+    shell, _ = swept
+    records = [json.loads(p.read_text()) for p in sorted((shell.home / "sweeps/small/trials").glob("*/result.json"))]
+    assert [record["number"] for record in records] == [0, 1, 2, 3]
+    for record in records:
+        assert record["state"] == "done"
+        assert [point["cut"] for point in record["points"]] == ["own", "own-tuned", "00", "01", "02", "03"]
+
+
+def test_the_frontier_as_json_has_every_figure(swept: Swept) -> None:
+    shell, _ = swept
+    content = frontier_of(shell)
+    assert content["sweep"] == "small"
+    assert content["objectives"] == {"accuracy": "max", "sparsity": "max", "speedup": "max"}
+    points = content["points"]
+    assert isinstance(points, list)
+    assert points
+    for point in points:
+        assert set(point) >= POINT_KEYS
+        assert 0 <= point["test_accuracy"] <= 1
+        assert 0 < point["macs"] <= point["dense_macs"] == 176_520
+        assert point["weights_left"] == round((1 - point["sparsity"]) * 30_180)
+    assert sum(point["model_version"] is not None for point in points) == min(3, len(points))
+
+
+def test_a_pick_says_what_and_why_and_exports_the_trusted_form(swept: Swept, tmp_path: Path) -> None:
+    shell, _ = swept
+    target = tmp_path / "picked"
+    said = shell.run(
+        "pick", "small", "--where", "accuracy >= 0.3", "--best", "sparsity", "--alias", "mine", "--export", str(target),
+        "--json",
+    )  # fmt: skip
+    assert said.returncode == 0, said.stderr
+    told = json.loads(said.stdout)
+    assert "highest sparsity" in told["reason"]
+    assert told["next_best"]
+    assert (target / "data" / "model.pt2").is_file()
+    assert (target / "sparsweep" / "network.safetensors").is_file()
+    again = shell.run("pick", "small", "--where", "accuracy >= 0.3", "--export", str(target))
+    assert again.returncode == 2
+    assert "not an empty folder" in again.stderr
+
+
+def test_a_wish_that_nothing_satisfies_names_the_nearest_misses(swept: Swept) -> None:
+    shell, _ = swept
+    said = shell.run("pick", "small", "--where", "accuracy >= 1.0", "--where", "sparsity >= 0.9999")
+    assert said.returncode == 1
+    assert "satisfies accuracy >= 1 and sparsity >= 0.9999" in said.stdout
+    assert "misses" in said.stdout
+
+
+LOAD = """
+import importlib.abc, sys
+class Blocker(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "sparsweep":
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Blocker())
+import json, mlflow, torch
+model = mlflow.pytorch.load_model("models:/small@knee")
+inputs, labels = torch.load(sys.argv[1], weights_only=True)
+print(json.dumps(float((model(inputs).argmax(dim=1) == labels).float().mean())))
+"""
+
+
+def test_a_version_classifies_at_its_recorded_test_accuracy_where_sparsweep_is_not_installed(
+    swept: Swept, tmp_path: Path
+) -> None:
+    import torch
+
+    from sparsweep.trainables.tasks import load_data
+
+    shell, _ = swept
+    test = load_data("digits").test
+    torch.save((test.inputs, test.labels), tmp_path / "test.pt")
+    environment = {**shell.environment, "MLFLOW_TRACKING_URI": f"sqlite:///{shell.home / 'mlflow.db'}"}
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD, str(tmp_path / "test.pt")], env=environment, cwd=tmp_path, text=True,
+        capture_output=True, timeout=200,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    knee = json.loads(shell.run("pick", "small", "--best", "knee", "--json").stdout)
+    assert json.loads(done.stdout.splitlines()[-1]) == pytest.approx(knee["figures"]["test_accuracy"], abs=1e-6)
+
+
+def test_mlflow_and_the_studies_hold_the_same_as_the_records(swept: Swept) -> None:
+    from sparsweep.search import with_mlflow
+
+    shell, _ = swept
+    with_mlflow.settle()
+    from mlflow import MlflowClient
+    from optuna import load_study
+
+    client = MlflowClient(f"sqlite:///{shell.home / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("sparsweep/small")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    assert sorted(run.data.tags.get("sparsweep.trial", "parent") for run in runs) == [
+        "parent", "small/00000", "small/00001", "small/00002", "small/00003",
+    ]  # fmt: skip
+    parent = next(run for run in runs if "sparsweep.trial" not in run.data.tags)
+    assert parent.info.status == "FINISHED"
+    assert {file.path for file in client.list_artifacts(parent.info.run_id)} >= {
+        "frontier.json", "frontier.png", "frontier.html", "sweep.yaml", "environment.json",
+    }  # fmt: skip
+    assert len(client.get_metric_history(parent.info.run_id, "hypervolume")) == 4
+    study = load_study(study_name="small", storage=f"sqlite:///{shell.home / 'studies.db'}")
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 4
+    points = load_study(study_name="small/points", storage=f"sqlite:///{shell.home / 'studies.db'}")
+    names = [trial.user_attrs["point"] for trial in points.trials]
+    assert len(names) == len(set(names)) > 4
+
+
+def test_status_lists_the_sweep_as_finished(swept: Swept) -> None:
+    shell, _ = swept
+    (state,) = json.loads(shell.run("status", "--json").stdout)
+    assert (state["sweep"], state["state"], state["done"], state["failed"]) == ("small", "finished", 4, 0)
+
+
+def test_resuming_a_finished_sweep_changes_nothing(swept: Swept) -> None:
+    shell, _ = swept
+    before = frontier_of(shell)
+    ended = shell.run("resume", "small", "--inline")
+    assert ended.returncode == 0, ended.stderr
+    assert frontier_of(shell) == before
+
+
+def test_doctor_finds_all_well_here(swept: Swept) -> None:
+    shell, _ = swept
+    said = shell.run("doctor")
+    assert said.returncode == 0, said.stdout
+    assert [line[:4] for line in said.stdout.splitlines()] == ["ok  "] * 7

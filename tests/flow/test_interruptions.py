@@ -1,0 +1,139 @@
+"""Kills, Ctrl-C and failing trials: nothing lost, nothing doubled."""
+
+import json
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from sparsweep.search.frontier import frontier_of
+from sparsweep.trainables.point import Point
+from tests.flow.conftest import Shell
+
+
+def records_of(shell: Shell, name: str) -> list[Path]:
+    return sorted((shell.home / "sweeps" / name / "trials").glob("*/result.json"))
+
+
+def wait_for_records(shell: Shell, process: "subprocess.Popen[str]", name: str, count: int) -> None:
+    deadline = time.monotonic() + 120
+    while len(records_of(shell, name)) < count:
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline, "no record came"
+        time.sleep(0.05)
+
+
+def assert_every_trial_once(shell: Shell, name: str, trials: int) -> None:
+    """Study, MLflow, records and frontier agree on exactly `trials` trials."""
+    from sparsweep.search import with_mlflow
+
+    with_mlflow.settle()
+    from mlflow import MlflowClient
+    from optuna import load_study
+
+    records = [json.loads(path.read_text()) for path in records_of(shell, name)]
+    assert [record["number"] for record in records] == list(range(trials))
+    study = load_study(study_name=name, storage=f"sqlite:///{shell.home / 'studies.db'}")
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * trials
+    client = MlflowClient(f"sqlite:///{shell.home / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name(f"sparsweep/{name}")
+    assert experiment is not None
+    tags = [run.data.tags.get("sparsweep.trial") for run in client.search_runs([experiment.experiment_id])]
+    assert sorted(filter(None, tags)) == [f"{name}/{number:05d}" for number in range(trials)]
+    assert tags.count(None) == 1
+    shown = json.loads(shell.run("frontier", name, "--json").stdout)
+    points = [Point.from_json(point) for record in records for point in record["points"]]
+    macs = {"accuracy": "max", "sparsity": "max", "macs": "min"}
+    best = frontier_of([p for p in points if p.network and p.accuracy >= 0.3], macs)  # type: ignore[arg-type]
+    assert {(p.trial, p.cut) for p in best} >= {(p["trial"], p["cut"]) for p in shown["points"]} or shown["points"]
+
+
+@pytest.mark.parametrize("seed", [0])
+def test_a_driver_killed_at_a_random_moment_resumes_with_every_trial_exactly_once(shell: Shell, seed: int) -> None:
+    moment = random.Random(seed or time.time_ns())
+    process = shell.start("run", "small.yaml", "--trials", "6")
+    wait_for_records(shell, process, "small", moment.randint(1, 3))
+    time.sleep(moment.random() * 2)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    left = len(records_of(shell, "small"))
+    assert left < 6
+    ended = shell.run("resume", "small")
+    assert ended.returncode == 0, ended.stderr
+    assert_every_trial_once(shell, "small", 6)
+
+
+def test_ctrl_c_stops_cleanly_says_how_to_resume_and_keeps_what_finished(shell: Shell) -> None:
+    process = shell.start("run", "small.yaml", "--trials", "50")
+    wait_for_records(shell, process, "small", 1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=100)
+    assert process.returncode == 130
+    assert "sparsweep resume small" in err
+    assert "Traceback" not in err
+    kept = len(records_of(shell, "small"))
+    assert kept >= 1
+    state = json.loads(shell.run("status", "small", "--json").stdout)
+    assert (state["state"], state["done"]) == ("stopped", kept)
+    ended = shell.run("resume", "small", "--trials", str(kept + 2), "--inline")
+    assert ended.returncode == 0, ended.stderr
+    assert len(records_of(shell, "small")) >= kept + 2
+
+
+
+STRENGTH = """
+name: nan
+task: {network: lenet-digits, data: digits}
+space: {granularity: filter, sparsity_strength: 1000.0, attention_strength: 1000.0, learning_rate: 10.0}
+budget: {trials: 2, epochs: 2}
+trial: {cuts: 2}
+"""
+
+
+def test_a_trial_that_diverges_is_one_failed_trial_with_its_reason(shell: Shell) -> None:
+    (shell.folder / "nan.yaml").write_text(STRENGTH)
+    ended = shell.run("run", "nan.yaml", "--inline")
+    assert "Traceback" not in ended.stderr
+    records = [json.loads(path.read_text()) for path in records_of(shell, "nan")]
+    assert len(records) == 2
+    for record in records:
+        assert record["state"] == "failed"
+        assert record["points"] == []
+        assert record["reason"].startswith("diverged")
+    assert ended.returncode == 1
+    said = shell.run("status", "nan")
+    assert "failed 2x: diverged" in said.stdout or "failed 1x: diverged" in said.stdout
+
+
+def test_a_seeded_inline_sweep_repeats_itself(tmp_path: Path) -> None:
+    fronts = []
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        folder.mkdir()
+        shell = Shell(folder)
+        ended = shell.run("run", "small.yaml", "--inline", "--trials", "2", "--seed", "3")
+        assert ended.returncode == 0, ended.stderr
+        records = [json.loads(path.read_text()) for path in records_of(shell, "small")]
+        fronts.append([(r["setting"], [{**p, "network": None} for p in r["points"]]) for r in records])
+    assert fronts[0] == fronts[1]
+
+
+def test_the_time_limit_ends_a_sweep_that_can_be_resumed(shell: Shell) -> None:
+    ended = shell.run("run", "small.yaml", "--trials", "500", "--time-limit", "8s", "--inline")
+    assert ended.returncode == 0, ended.stderr
+    assert 1 <= len(records_of(shell, "small")) < 500
+
+
+def test_two_drivers_cannot_hold_one_name(shell: Shell) -> None:
+    process = shell.start("run", "small.yaml", "--trials", "50")
+    try:
+        wait_for_records(shell, process, "small", 1)
+        second = shell.run("resume", "small", "--inline")
+        assert second.returncode == 2
+        assert f"is being run by process {process.pid} on " in second.stderr
+    finally:
+        process.kill()
+        process.communicate()
