@@ -45,6 +45,10 @@ EXPECTED = (DivergedError, InexactCompactionError, TimeLimitError)
 """Ways to fail that a trial itself finds out; their text is the reason."""
 
 
+NO_MEMORY = ("not enough memory", "allocate memory")
+"""How torch's allocator for the CPU says it, as a plain RuntimeError, on Windows and on Linux."""
+
+
 @dataclass(kw_only=True)
 class Attempt:
     """A trial at work in its folder."""
@@ -63,9 +67,14 @@ class Attempt:
         trial = Trial.start(plan, folder.attempt(number), device)
         for older in range(number - 1, 0, -1):
             path = folder.attempt(older) / "checkpoint.pt"
-            if path.exists() and (state := _read(path)) is not None:
+            if not path.exists() or (state := _read(path)) is None:
+                continue
+            try:
                 trial.load_state(state)
                 break
+            except (KeyError, TypeError, ValueError, RuntimeError) as fault:  # another version's, half taken in
+                _unreadable(path, fault)
+                trial = Trial.start(plan, folder.attempt(number), device)
         return cls(trial=trial, folder=folder, number=number, started_ms=started_ms)
 
     def run(self, until: Callable[[Trial], bool] = lambda trial: False) -> bool:
@@ -100,11 +109,15 @@ class Attempt:
         self.saved_at = time.monotonic()
 
     def commit(self) -> TrialRecord:
-        """Commits the finished trial, keeps the networks near its own front, drops the rest and the checkpoint."""
+        """Commits the finished trial, keeps the networks near its own front, drops the rest and the checkpoint.
+
+        Raises:
+            FencedError: another attempt counts; nothing was committed and nothing is dropped.
+        """
         worth = own_front(self.trial.points)
         points = tuple(p if p in worth else p.with_(network=None) for p in self.trial.points)
         record = self._record("done", None, points)
-        self.folder.commit(record)
+        self._commit(record)
         for point in self.trial.points:
             if point not in worth:
                 for ending in (".json", ".safetensors"):
@@ -113,11 +126,15 @@ class Attempt:
         return record
 
     def fail(self, fault: BaseException) -> TrialRecord:
-        """Commits the failure with its reason; the traceback stays beside it."""
+        """Commits the failure with its reason; the traceback stays beside it. Raises FencedError as `commit` does."""
         (self.folder.attempt(self.number) / "error.txt").write_text("".join(traceback.format_exception(fault)))
         record = self._record("failed", reason_of(fault), ())
-        self.folder.commit(record)
+        self._commit(record)
         return record
+
+    def _commit(self, record: TrialRecord) -> None:
+        if not self.folder.commit(record):
+            raise FencedError(f"attempt {self.number} at trial {record.number} was taken over")
 
     def _record(self, state: str, reason: str | None, points: tuple[Point, ...]) -> TrialRecord:
         plan = self.trial.plan
@@ -135,15 +152,20 @@ def run_trial(plan: TrialPlan, folder: TrialFolder, *, device: str = "cpu", debu
     Args:
         debug: lets an unexpected exception pass instead of recording it as the trial's failure.
     """
-    attempt = Attempt.begin(plan, folder, device)
+    attempt = None
     try:
+        attempt = Attempt.begin(plan, folder, device)
         attempt.run()
     except (FencedError, PreemptedError):
         raise
     except Exception as fault:
         if debug and not isinstance(fault, EXPECTED):
             raise
-        return attempt.fail(fault)
+        if attempt is not None:
+            return attempt.fail(fault)
+        if (record := lost(plan, folder, reason_of(fault))) is None:
+            raise
+        return record
     return attempt.commit()
 
 
@@ -162,7 +184,7 @@ def reason_of(fault: BaseException) -> str:
     text = str(fault).strip().splitlines()[0] if str(fault).strip() else ""
     if isinstance(fault, EXPECTED):
         return text
-    if isinstance(fault, MemoryError | torch.OutOfMemoryError) or "not enough memory" in text:
+    if isinstance(fault, MemoryError | torch.OutOfMemoryError) or any(sign in text for sign in NO_MEMORY):
         return f"out of memory: {text or type(fault).__name__}"
     return f"error: {type(fault).__name__}: {text}"
 
@@ -205,11 +227,15 @@ def processor() -> str:
 def _read(path: Path) -> dict[str, object] | None:
     """A checkpoint, or None where it cannot be read whole; nothing in it is unpickled but tensors and plain data."""
     try:
-        state: dict[str, object] = torch.load(path, weights_only=True)
+        state: dict[str, object] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as fault:
-        path.with_suffix(".unreadable.txt").write_text(f"{type(fault).__name__}: {fault}\n")
+        _unreadable(path, fault)
         return None
     return state
+
+
+def _unreadable(path: Path, fault: Exception) -> None:
+    path.with_suffix(".unreadable.txt").write_text(f"{type(fault).__name__}: {fault}\n")
 
 
 @contextmanager

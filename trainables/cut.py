@@ -30,8 +30,8 @@ def balanced(values: Tensor, balance: str) -> Tensor:
         return (positions(flat) + 1).div(flat.numel()).view_as(values)
     if balance == "lamp":
         return _lamp(flat).view_as(values)
-    scales = {"mean": flat.mean, "max": flat.max, "rms": flat.square().mean().sqrt, "none": flat.new_ones(()).clone}
-    scale: Tensor = scales[balance]()
+    scales = {"mean": flat.mean(), "max": flat.max(), "rms": flat.square().mean().sqrt(), "none": torch.ones(())}
+    scale = scales[balance].to(flat)
     return (flat / scale.clamp_min(1e-300)).view_as(values)
 
 

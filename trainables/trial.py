@@ -217,7 +217,8 @@ class Trial:
         self.optimizer.load_state_dict(state["optimizer"])
         self.order.set_state(state["order"])
         torch.set_rng_state(state["rng"])
-        self.trained, self.alive = dict(state["trained"]), dict(state["alive"])
+        device = next(self.net.parameters()).device
+        self.trained, self.alive = ({n: t.to(device) for n, t in state[part].items()} for part in ("trained", "alive"))
         self.phase, self.done, self.seconds = state["phase"], state["done"], dict(state["seconds"])
         self.points = [Point.from_json(point) for point in json.loads(state["points"])]
         self.epochs = [Epoch(**epoch) for epoch in json.loads(state["epochs"])]

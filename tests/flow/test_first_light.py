@@ -152,12 +152,18 @@ def test_status_lists_the_sweep_as_finished(swept: Swept) -> None:
     assert (state["sweep"], state["state"], state["done"], state["failed"]) == ("small", "finished", 4, 0)
 
 
-def test_resuming_a_finished_sweep_changes_nothing(swept: Swept) -> None:
+def test_resuming_a_finished_sweep_doubles_nothing_and_tests_nothing_again(swept: Swept) -> None:
     shell, _ = swept
-    before = frontier_of(shell)
+    measured = json.loads((shell.home / "sweeps/small/measured.json").read_text())
     ended = shell.run("resume", "small", "--inline")
     assert ended.returncode == 0, ended.stderr
-    assert frontier_of(shell) == before
+    again = json.loads((shell.home / "sweeps/small/measured.json").read_text())
+    assert again == {name: {**again[name], **known} for name, known in measured.items()} | {
+        name: notes for name, notes in again.items() if name not in measured
+    }
+    versions = [notes["model_version"] for notes in again.values() if "model_version" in notes]
+    assert len(versions) == len(set(versions))
+    assert len(list((shell.home / "sweeps/small/trials").glob("*/result.json"))) == 4
 
 
 def test_doctor_finds_all_well_here(swept: Swept) -> None:

@@ -93,7 +93,8 @@ trial: {cuts: 2}
 """
 
 
-def test_a_trial_that_diverges_is_one_failed_trial_with_its_reason(shell: Shell) -> None:
+def test_a_trial_that_runs_away_is_one_failed_trial_with_its_reason(shell: Shell) -> None:
+    """Adam's steps of 10 end in NaN, or in logits so large that no compaction is exact: either way, no point."""
     (shell.folder / "nan.yaml").write_text(STRENGTH)
     ended = shell.run("run", "nan.yaml", "--inline")
     assert "Traceback" not in ended.stderr
@@ -102,10 +103,10 @@ def test_a_trial_that_diverges_is_one_failed_trial_with_its_reason(shell: Shell)
     for record in records:
         assert record["state"] == "failed"
         assert record["points"] == []
-        assert record["reason"].startswith("diverged")
+        assert record["reason"].startswith(("diverged", "the compact network differs"))
     assert ended.returncode == 1
-    said = shell.run("status", "nan")
-    assert "failed 2x: diverged" in said.stdout or "failed 1x: diverged" in said.stdout
+    state = json.loads(shell.run("status", "nan", "--json").stdout)
+    assert (state["done"], state["failed"], sum(state["reasons"].values())) == (0, 2, 2)
 
 
 def test_a_seeded_inline_sweep_repeats_itself(tmp_path: Path) -> None:

@@ -1,16 +1,17 @@
 """The trusted form of a compact network: safetensors for the weights, JSON for the shapes. Nothing is unpickled."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from sparsweep.trainables.compact.removal import Compacted
-from sparsweep.trainables.groups import prunable_layers
+from sparsweep.trainables.groups import Prunable, prunable_layers
 from sparsweep.trainables.record import write_atomically
 
 SCHEMA = 1
@@ -34,18 +35,20 @@ def describe(network: str, compacted: Compacted, example_shape: tuple[int, ...])
             name: {
                 "type": type(layer).__name__,
                 "out": layer.weight.shape[0],
-                "in": layer.weight.shape[1],
+                "in": layer.in_channels if isinstance(layer, nn.Conv2d) else layer.in_features,
                 "kept": compacted.kept[name],
             }
             for name, layer in layers.items()
         },
-        "test_output": compacted.net(test_input(example_shape)).tolist(),
+        "test_output": compacted.net(test_input(example_shape).to(next(iter(layers.values())).weight.device)).tolist(),
     }
 
 
 def save_network(path: Path, description: dict[str, Any], net: nn.Module) -> None:
     """Writes `path`.safetensors, then `path`.json: where the second stands, the first is whole."""
-    tensors = {name: tensor.detach().contiguous().cpu() for name, tensor in net.state_dict().items()}
+    tensors = {
+        name: t.detach().cpu().clone(memory_format=torch.contiguous_format) for name, t in net.state_dict().items()
+    }
     save_file(tensors, f"{path}.safetensors")
     write_atomically(Path(f"{path}.json"), json.dumps(description))
 
@@ -58,31 +61,43 @@ def load_network(path: Path, build: Callable[[], nn.Module]) -> nn.Module:
         build: makes the dense network whose layers are resized.
 
     Raises:
-        ValueError: another schema, shapes that do not fit, or outputs that are not those stored.
+        FileNotFoundError: one of the two files is not there.
+        ValueError: a file that cannot be read, another schema, shapes that do not fit, or outputs that are not those
+            stored.
     """
-    description = json.loads(Path(f"{path}.json").read_text())
-    if description.get("schema") != SCHEMA:
-        raise ValueError(f"{path}.json has schema {description.get('schema')}; this sparsweep reads {SCHEMA}")
+    try:
+        description = json.loads(Path(f"{path}.json").read_text())
+        schema = description.get("schema")
+    except (ValueError, AttributeError) as fault:
+        raise ValueError(f"{path}.json is not a network's description: it is damaged ({fault})") from fault
+    if schema != SCHEMA:
+        raise ValueError(f"{path}.json has schema {schema}; this sparsweep reads {SCHEMA}")
     net = build()
-    for name, layer in prunable_layers(net).items():
-        shape = description["layers"][name]
-        parent = net.get_submodule(name.rpartition(".")[0])
-        setattr(parent, name.rpartition(".")[2], _resized(layer, shape["out"], shape["in"]))
-    net.load_state_dict(load_file(f"{path}.safetensors"), strict=True)
-    net.eval()
-    with torch.inference_mode():
-        output = net(test_input(tuple(description["example_shape"])))
-    if not torch.allclose(output, torch.tensor(description["test_output"]), atol=1e-4):
+    try:
+        _resize(net, description["layers"])
+        net.load_state_dict(load_file(f"{path}.safetensors"), strict=True)
+        with torch.inference_mode():
+            output = net.eval()(test_input(tuple(description["example_shape"])))
+        same = torch.allclose(output, torch.tensor(description["test_output"]), atol=1e-4)
+    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as fault:
+        first = str(fault).strip().splitlines()[0]
+        raise ValueError(f"{path}: weights and description do not fit: one is damaged ({first})") from fault
+    if not same:
         raise ValueError(f"{path}: the loaded network's outputs are not those stored beside it: it is damaged")
     return net
 
 
-def _resized(layer: nn.Module, outputs: int, inputs: int) -> nn.Module:
+def _resize(net: nn.Module, shapes: Mapping[str, Mapping[str, int]]) -> None:
+    for name, layer in prunable_layers(net).items():
+        wanted = _resized(layer, shapes[name]["out"], shapes[name]["in"])
+        if wanted.weight.shape != layer.weight.shape:
+            setattr(net.get_submodule(name.rpartition(".")[0]), name.rpartition(".")[2], wanted)
+
+
+def _resized(layer: Prunable, outputs: int, inputs: int) -> Prunable:
     if isinstance(layer, nn.Linear):
         return nn.Linear(inputs, outputs, bias=layer.bias is not None)
-    if not isinstance(layer, nn.Conv2d):
-        raise TypeError(f"{type(layer).__name__} cannot be resized")
     return nn.Conv2d(
         inputs, outputs, layer.kernel_size, layer.stride, layer.padding, layer.dilation,  # type: ignore[arg-type]
-        bias=layer.bias is not None,
+        groups=layer.groups, bias=layer.bias is not None, padding_mode=layer.padding_mode,
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 The graph knows that channel 3 of a convolution is column 3 of the next one, or columns 12…15 of a linear layer behind
 a flatten. It does not know everything (an addition of the network's own input, a reshape written out by hand), so each
-coupling is put to the test by `oracle.py`. Which units go is decided by `removal.py`.
+coupling is put to the test before it is believed. Which units go is decided by `removal.py`.
 """
 
 import copy
@@ -38,14 +38,58 @@ def couplings_of(net: nn.Module, example_shape: tuple[int, ...]) -> tuple[Coupli
     """The couplings of every prunable layer but the output layer, in order of definition.
 
     A layer is left out, and nothing of it is removed, where its group holds anything but plain convolutions and linear
-    layers (a norm, a grouped convolution, a module used twice, an addition of several producers).
+    layers (a norm, a grouped convolution, a module used twice, an addition of several producers), or where removing
+    units is not the same as zeroing them.
     """
     copied = copy.deepcopy(net).cpu()
     layers = prunable_layers(copied)
     paths = {id(layer): name for name, layer in layers.items()}
     graph = tp.DependencyGraph().build_dependency(copied, example_inputs=torch.zeros(2, *example_shape), verbose=False)
     found = [_coupling(graph, name, layer, paths) for name, layer in list(layers.items())[:-1]]
-    return tuple(coupling for coupling in found if coupling is not None)
+    trial, inputs = _trial_copy(net, example_shape)
+    with torch.no_grad():
+        whole = trial(inputs)
+    return tuple(coupling for coupling in found if coupling is not None and _holds(coupling, trial, inputs, whole))
+
+
+def _trial_copy(net: nn.Module, example_shape: tuple[int, ...]) -> tuple[nn.Module, Tensor]:
+    """The network in double precision with small positive numbers in it, and two inputs; no global randomness.
+
+    Positive throughout, so that no unit hides behind a ReLU that happens to be closed.
+    """
+    source = torch.Generator().manual_seed(0)
+    trial = copy.deepcopy(net).cpu().double().eval()
+    with torch.no_grad():
+        for tensor in (*trial.parameters(), *trial.buffers()):
+            if tensor.is_floating_point():
+                size = tensor[0].numel() if tensor.dim() > 1 else 2
+                tensor.copy_((torch.rand(tensor.shape, generator=source) + 0.1) / size)
+    return trial, torch.rand(2, *example_shape, generator=source).double()
+
+
+@torch.no_grad()
+def _holds(coupling: Coupling, net: nn.Module, inputs: Tensor, whole: Tensor) -> bool:
+    """The oracle: every second unit zeroed where it is made, or where it is read, gives what its removal gives.
+
+    Where the removal changes nothing at all, the trial has shown nothing, and the answer is no.
+    """
+    made, read, smaller = (copy.deepcopy(net) for _ in range(3))
+    units = torch.arange(0, net.get_submodule(coupling.layer).get_parameter("weight").shape[0] - 1, 2)
+    for parameter in made.get_submodule(coupling.layer).parameters():
+        parameter[units] = 0
+    remover(smaller.get_submodule(coupling.layer), outputs=True)(smaller.get_submodule(coupling.layer), units.tolist())
+    for consumer in coupling.consumers:
+        columns = torch.isin(consumer.unit_of, units).nonzero().flatten()
+        read.get_submodule(consumer.layer).get_parameter("weight")[:, columns] = 0
+        reader = smaller.get_submodule(consumer.layer)
+        remover(reader, outputs=False)(reader, columns.tolist())
+    try:
+        outputs = smaller(inputs)
+    except Exception:  # shapes that do not fit, raised by whatever code the network holds
+        return False
+    allowed = 1e-9 * float(outputs.abs().max())
+    equal = all(float((masked(inputs) - outputs).abs().max()) <= allowed for masked in (made, read))
+    return equal and (not len(units) or float((whole - outputs).abs().max()) > allowed)
 
 
 def _coupling(graph: Any, name: str, layer: Prunable, paths: Mapping[int, str]) -> Coupling | None:

@@ -76,9 +76,7 @@ def live_units(net: nn.Module, couplings: Sequence[Coupling]) -> dict[str, Tenso
     return alive
 
 
-def _kill(
-    coupling: Coupling, joins: dict[str, Tensor], biased: dict[str, Tensor], alive: dict[str, Tensor]
-) -> bool:
+def _kill(coupling: Coupling, joins: dict[str, Tensor], biased: dict[str, Tensor], alive: dict[str, Tensor]) -> bool:
     """Marks the dead units of one layer and cuts what joined them; true if any was found."""
     name = coupling.layer
     reached = joins[name].any(dim=1) | biased[name]

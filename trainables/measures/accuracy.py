@@ -13,7 +13,9 @@ def accuracy(net: nn.Module, split: Split, *, batch_size: int = 2048) -> float:
     net.eval()
     device = next(net.parameters()).device
     right = 0
-    for inputs, labels in zip(torch.split(split.inputs, batch_size), torch.split(split.labels, batch_size), strict=True):
+    for inputs, labels in zip(
+        torch.split(split.inputs, batch_size), torch.split(split.labels, batch_size), strict=True
+    ):
         right += int((net(inputs.to(device)).argmax(dim=1) == labels.to(device)).sum())
     net.train(was_training)
     return right / len(split)

@@ -20,9 +20,7 @@ class Dense(Method):
     paper: ClassVar[str] = "none (control)"
     descends: ClassVar[bool] = False
     allowed: ClassVar[Mapping[str, Float | Int | Choice]] = {}
-    default_space: ClassVar[Space] = Space(
-        (Knob(name="learning_rate", range=Float(low=1e-3, high=2e-2, log=True)),)
-    )
+    default_space: ClassVar[Space] = Space((Knob(name="learning_rate", range=Float(low=1e-3, high=2e-2, log=True)),))
     known_good: ClassVar[Row] = {"learning_rate": 5e-3}
 
     def scores(self, net: nn.Module) -> Scores:

@@ -114,9 +114,10 @@ class Gasl(Method):
         floor = 1e-12 if self.granularity == "weight" else 1e-8
         # The mean is summed in double: at equality every deviation, and so the gradient, is exactly 0.
         mean = energies.mean(dtype=torch.float64).to(energies.dtype)
-        variance = (energies - mean).square().mean()
+        deviations = energies - mean
         if self.attention_form == "scale_free":
-            variance = variance / (mean + 1e-12).square()
+            deviations = deviations / (mean + 1e-12)
+        variance = deviations.square().mean()
         if self.attention_form == "log_variance":
             return -(variance + floor).log()
         return 1 / (variance + floor)

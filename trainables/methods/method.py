@@ -51,6 +51,5 @@ class Method(ABC):
 def norm_scores(net: nn.Module, granularity: Granularity) -> dict[str, Tensor]:
     """Norm of every group of every scored layer: ‖w_g‖₂, or |w| for single weights."""
     return {
-        name: group_norms(layer.weight.detach(), granularity)
-        for name, layer in scored_layers(net, granularity).items()
+        name: group_norms(layer.weight.detach(), granularity) for name, layer in scored_layers(net, granularity).items()
     }

@@ -85,6 +85,8 @@ def load_data(name: str, root: Path | None = None) -> Data:
         raise ValueError(f"no data set {name!r}; there are {', '.join(DATA)}")
     source = DATA[name]
     inputs, labels, test_inputs, test_labels = source.load(root)
+    if len(labels) <= (apart := source.validation + (source.test if test_labels is None else 0)):
+        raise ValueError(f"{name} has {len(labels)} examples, of which {apart} are set apart: none is left to train on")
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(SPLIT_SEED))
     if test_inputs is None or test_labels is None:
         held = order[: source.test]

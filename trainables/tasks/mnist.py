@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ def load_mnist(root: Path | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     raw = folder / "MNIST" / "raw"
     if not all(_find(raw, name) for names in FILES.values() for name in names):
         _download(folder)
-    (train, train_labels), (test, test_labels) = ([_read(raw, n) for n in FILES[part]] for part in ("train", "test"))
+    (train, train_labels), (test, test_labels) = (_read_pair(raw, *FILES[part]) for part in ("train", "test"))
     return _images(train), train_labels.long(), _images(test), test_labels.long()
 
 
@@ -43,7 +44,20 @@ def _images(pixels: Tensor) -> Tensor:
 
 
 def _find(raw: Path, name: str) -> Path | None:
-    return next((path for path in (raw / name, raw / f"{name}.gz") if path.is_file()), None)
+    try:
+        return next((path for path in (raw / name, raw / f"{name}.gz") if path.is_file()), None)
+    except PermissionError:
+        return None
+
+
+def _read_pair(raw: Path, images_name: str, labels_name: str) -> tuple[Tensor, Tensor]:
+    images, labels = _read(raw, images_name), _read(raw, labels_name)
+    if images.shape != (len(labels), 28, 28) or labels.dim() != 1 or not len(labels) or labels.max() > 9:
+        raise ValueError(
+            f"{raw / images_name} and {labels_name} are not MNIST (shapes {list(images.shape)} and "
+            f"{list(labels.shape)}, not [n, 28, 28] and [n] of digits): delete them and fetch them again"
+        )
+    return images, labels
 
 
 def _read(raw: Path, name: str) -> Tensor:
@@ -58,7 +72,7 @@ def _read(raw: Path, name: str) -> Tensor:
         values = np.frombuffer(content, np.uint8, offset=4 + 4 * dims).reshape(shape)
         if content[:3] != b"\0\0\x08":
             raise ValueError("not an IDX file of bytes")
-    except (OSError, EOFError, IndexError, ValueError) as fault:
+    except (OSError, EOFError, IndexError, ValueError, zlib.error) as fault:
         raise ValueError(f"{path} cannot be read as MNIST ({fault}): delete it and fetch it again") from fault
     return torch.from_numpy(values.copy())
 

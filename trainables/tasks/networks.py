@@ -18,12 +18,19 @@ class Network:
 
 
 def lenet_digits() -> nn.Module:
-    """conv3x3 1→20, pool2, conv3x3 20→50, pool2, fc 200→100→10 for 8x8 images; 176,520 MACs."""
+    """conv3x3 1→20, pool2, conv3x3 20→50, pool2, fc 200→100→10 for 8x8 images; 30,180 weights."""
     return nn.Sequential(
         OrderedDict(
-            conv1=nn.Conv2d(1, 20, 3, padding=1), relu1=nn.ReLU(), pool1=nn.MaxPool2d(2),
-            conv2=nn.Conv2d(20, 50, 3, padding=1), relu2=nn.ReLU(), pool2=nn.MaxPool2d(2),
-            flatten=nn.Flatten(), fc1=nn.Linear(200, 100), relu3=nn.ReLU(), fc2=nn.Linear(100, 10),
+            conv1=nn.Conv2d(1, 20, 3, padding=1),
+            relu1=nn.ReLU(),
+            pool1=nn.MaxPool2d(2),
+            conv2=nn.Conv2d(20, 50, 3, padding=1),
+            relu2=nn.ReLU(),
+            pool2=nn.MaxPool2d(2),
+            flatten=nn.Flatten(),
+            fc1=nn.Linear(200, 100),
+            relu3=nn.ReLU(),
+            fc2=nn.Linear(100, 10),
         )
     )
 
@@ -32,8 +39,12 @@ def lenet_300_100() -> nn.Module:
     """LeNet-300-100 (LeCun et al. 1998): 784-300-100-10; 266,200 weights, 266,610 with biases."""
     return nn.Sequential(
         OrderedDict(
-            flatten=nn.Flatten(), fc1=nn.Linear(784, 300), relu1=nn.ReLU(),
-            fc2=nn.Linear(300, 100), relu2=nn.ReLU(), fc3=nn.Linear(100, 10),
+            flatten=nn.Flatten(),
+            fc1=nn.Linear(784, 300),
+            relu1=nn.ReLU(),
+            fc2=nn.Linear(300, 100),
+            relu2=nn.ReLU(),
+            fc3=nn.Linear(100, 10),
         )
     )
 
@@ -42,9 +53,16 @@ def lenet_5() -> nn.Module:
     """LeNet-5 in Caffe's form: conv5x5 20, pool2, conv5x5 50, pool2, fc 500, fc 10, no padding; 430,500 weights."""
     return nn.Sequential(
         OrderedDict(
-            conv1=nn.Conv2d(1, 20, 5), relu1=nn.ReLU(), pool1=nn.MaxPool2d(2),
-            conv2=nn.Conv2d(20, 50, 5), relu2=nn.ReLU(), pool2=nn.MaxPool2d(2),
-            flatten=nn.Flatten(), fc1=nn.Linear(800, 500), relu3=nn.ReLU(), fc2=nn.Linear(500, 10),
+            conv1=nn.Conv2d(1, 20, 5),
+            relu1=nn.ReLU(),
+            pool1=nn.MaxPool2d(2),
+            conv2=nn.Conv2d(20, 50, 5),
+            relu2=nn.ReLU(),
+            pool2=nn.MaxPool2d(2),
+            flatten=nn.Flatten(),
+            fc1=nn.Linear(800, 500),
+            relu3=nn.ReLU(),
+            fc2=nn.Linear(500, 10),
         )
     )
 
