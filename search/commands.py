@@ -63,9 +63,7 @@ def _job(sweep: Any, where: "Where", folder: "SweepFolder", home: Home, options:
 
     if where.data_root is not None and not os.access(where.data_root, os.R_OK | os.X_OK):
         raise ValueError(f"--data-root {where.data_root} is not a folder that can be read: name the folder of the data")
-    return Job(
-        sweep=sweep, where=where, folder=folder, home=home, task=task_of(sweep, where), inline=options.inline
-    )
+    return Job(sweep=sweep, where=where, folder=folder, home=home, task=task_of(sweep, where), inline=options.inline)
 
 
 def _work(job: "Job") -> int:
@@ -111,7 +109,7 @@ def _tell(job: "Job", delivered: "Delivered", console: "Console") -> None:
         line(f"registered models:/{delivered.model}@{alias} = version {version}")
     line()
     line("next:")
-    line(f"  sparsweep pick {delivered.model} --where \"accuracy >= 0.97\" --best speedup --export picked")
+    line(f'  sparsweep pick {delivered.model} --where "accuracy >= 0.97" --best speedup --export picked')
     line(f"  sparsweep frontier {job.folder.name} --json")
     line(f"  mlflow ui --backend-store-uri {job.tracking_uri if job.where.tracking_uri is None else '...'}")
 
@@ -158,6 +156,8 @@ def _status_table(states: list[dict[str, Any]]) -> Any:
     from rich import box
     from rich.table import Table
 
+    from sparsweep.search.figures import UNKNOWN
+
     table = Table(box=box.SIMPLE_HEAD, show_edge=False)
     for header in ("sweep", "state", "done", "failed", "trials", "best accuracy", "hypervolume"):
         table.add_column(header)
@@ -165,7 +165,7 @@ def _status_table(states: list[dict[str, Any]]) -> Any:
         best, volume = state["best_accuracy"], state["hypervolume"]
         table.add_row(
             state["sweep"], state["state"], str(state["done"]), str(state["failed"]), str(state["trials"]),
-            f"{best:.4f}" if best is not None else "–", f"{volume:.4f}" if volume is not None else "–",
+            f"{best:.4f}" if best is not None else UNKNOWN, f"{volume:.4f}" if volume is not None else UNKNOWN,
         )  # fmt: skip
     return table
 

@@ -1,6 +1,6 @@
 """From records to a frontier that can be picked from: time, choose, test, register, draw. Every step can be repeated.
 
-    near-front points → meter → frontier → test accuracy (once a point) → versions, aliases → frontier.json|png|html
+near-front points → meter → frontier → test accuracy (once a point) → versions, aliases → frontier.json|png|html
 """
 
 import json
@@ -26,7 +26,7 @@ from sparsweep.trainables.record import TrialStore, write_atomically
 from sparsweep.trainables.tasks import Task
 
 if TYPE_CHECKING:
-    from sparsweep.search.with_mlflow import Ledger, Registry
+    from sparsweep.search.with_mlflow import Ledger
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,10 +1,10 @@
 """Where a sweep's state lies: `.sparsweep/`, found upward from the working directory as git does.
 
-    .sparsweep/
-      mlflow.db  artifacts/     MLflow's records and models      (unless --tracking-uri)
-      studies.db                Optuna's studies                 (unless --study-storage)
-      latency.json              what the meter has measured
-      sweeps/NAME/              sweep.json, trials/, frontier.json|png|html, lock, ray/
+.sparsweep/
+  mlflow.db  artifacts/     MLflow's records and models      (unless --tracking-uri)
+  studies.db                Optuna's studies                 (unless --study-storage)
+  latency.json              what the meter has measured
+  sweeps/NAME/              sweep.json, trials/, frontier.json|png|html, lock, ray/
 """
 
 import os

@@ -17,7 +17,7 @@ def methods() -> Rows:
     from sparsweep.trainables.methods import METHODS
 
     def granularities(allowed: Mapping[str, Any]) -> str:
-        return ", ".join(map(str, allowed["granularity"].choices)) if "granularity" in allowed else "–"
+        return ", ".join(map(str, allowed["granularity"].choices)) if "granularity" in allowed else "nothing"
 
     return [
         {

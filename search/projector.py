@@ -64,8 +64,8 @@ class Projector:
                     self._ledger.log(record)
                 except Exception as fault:
                     if not said:
-                        reason = str(fault).strip().splitlines()[0] if str(fault).strip() else type(fault).__name__
-                        self.say(f"MLflow or the study storage does not take records ({reason}); going on, trying again")
+                        reason = (str(fault).strip() or type(fault).__name__).splitlines()[0]
+                        self.say(f"the record stores do not answer ({reason}); going on, trying again")
                         said = True
                     if self._ending is not None and time.monotonic() > self._ending:
                         self.missed.append(record.number)

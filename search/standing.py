@@ -35,7 +35,8 @@ def frontiers_by_device(versions: Sequence["ModelVersionInfo"], objectives: Obje
 
     Where nothing was timed there is one frontier, under None.
     """
-    devices = {device for info in versions if (device := info.tags.get("device"))} or {None}
+    named = {device for info in versions if (device := info.tags.get("device"))}
+    devices: set[str | None] = {*named} or {None}
     fronts: dict[str | None, set[str]] = {}
     for device in devices:
         peers = [info for info in versions if info.tags.get("device") in (device, None)]

@@ -1,9 +1,9 @@
 """Run a sweep, resume a sweep.
 
-    check (task, stores, name)  →  Ray starts ∥ MLflow's schema is made ∥ the first proposals
-    proposals → trials → records          the records are the truth
-    records → study, MLflow, progress     projections, replayed on every start
-    records → delivery                    meter, frontier, test, registry, pictures: see delivery.py
+check (task, stores, name)  →  Ray starts ∥ MLflow's schema is made ∥ the first proposals
+proposals → trials → records          the records are the truth
+records → study, MLflow, progress     projections, replayed on every start
+records → delivery                    meter, frontier, test, registry, pictures: see delivery.py
 """
 
 import threading
@@ -23,14 +23,14 @@ from sparsweep.search.home import Home
 from sparsweep.search.progress import Progress
 from sparsweep.search.projector import Projector
 from sparsweep.search.proposals import Proposals, searched_points
-from sparsweep.search.sweep_folder import SweepFolder, Where, task_of
+from sparsweep.search.sweep_folder import SweepFolder, Where
 from sparsweep.search.with_optuna import PointsStudy, Study, open_storage
+from sparsweep.spaces.space import Choice, Row, Space
 from sparsweep.spaces.sweep_file import SweepFile
 from sparsweep.trainables.attempt import environment, run_trial
 from sparsweep.trainables.methods import METHODS
 from sparsweep.trainables.record import TrialRecord, TrialStore
 from sparsweep.trainables.tasks import Task
-from sparsweep.trainables.trial import TrialPlan
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -84,9 +84,7 @@ def run_sweep(job: Job, console: "Console") -> Delivered:
     check(job)
     with job.folder.held():
         job.folder.create(job.sweep, job.where)
-        progress = Progress(
-            job.sweep.budget.trials, job.axes, job.sweep.constraints, job.folder.path / "status.json"
-        )
+        progress = Progress(job.sweep.budget.trials, job.axes, job.sweep.constraints, job.folder.path / "status.json")
         with progress.shown(console), _engine(job) as engine:
             return _run(job, engine, progress)
 
@@ -132,7 +130,7 @@ def _proposals(job: Job, progress: Progress, projector: Projector) -> Proposals:
         open_storage(job.study_storage), job.folder.name, space, sampler=sweep.sampler.name, seed=sweep.sampler.seed,
         objectives=("accuracy", *job.axes) if single else ("curve_value",),
     )  # fmt: skip
-    study.propose_first({**METHODS[m].known_good, "method": m} for m in sweep.methods)
+    study.propose_first(known_good_rows(sweep.methods, space))
 
     def on_record(record: TrialRecord) -> None:
         progress.ended(record, searched_points(record.points, sweep.constraints))
@@ -147,6 +145,17 @@ def _proposals(job: Job, progress: Progress, projector: Projector) -> Proposals:
     )  # fmt: skip
     proposals.reconcile()
     return proposals
+
+
+def known_good_rows(methods: Sequence[str], space: Space) -> list[Row]:
+    """The methods' known-good settings whose choices the space has; where it has none of a method's, its first."""
+    choices = {knob.name: knob.range for knob in space.knobs if isinstance(knob.range, Choice)}
+
+    def fits(row: Row) -> bool:
+        return all(value in choices[name] for name, value in row.items() if name in choices)
+
+    rows = {m: [{**row, "method": m} for row in METHODS[m].known_good] for m in methods}
+    return [row for known in rows.values() for row in ([r for r in known if fits(r)] or known[:1])]
 
 
 class _Ledger:

@@ -1,11 +1,11 @@
 """The folder of one sweep: what it is, who holds it, and what was measured beside the trials' own records.
 
-    sweep.json       the checked sweep file and where its state lies; written once, its budget may grow
-    lock             held by the one driver of this name (flock: gone with its process)
-    measured.json    by point: test accuracy, latency, model version
-    status.json      the last progress, for `sparsweep status`
-    trials/          the records (unless --storage-path)
-    frontier.json    frontier.png    frontier.html
+sweep.json       the checked sweep file and where its state lies; written once, its budget may grow
+lock             held by the one driver of this name (flock: gone with its process)
+measured.json    by point: test accuracy, latency, model version
+status.json      the last progress, for `sparsweep status`
+trials/          the records (unless --storage-path)
+frontier.json    frontier.png    frontier.html
 """
 
 import fcntl
@@ -76,7 +76,9 @@ class SweepFolder:
         try:
             content = json.loads(path.read_text())
             if content["schema"] != SCHEMA:
-                raise ValueError(f"{path} has schema {content['schema']}; this sparsweep reads {SCHEMA}: use its version")
+                raise ValueError(
+                    f"{path} has schema {content['schema']}; this sparsweep reads {SCHEMA}: use its version"
+                )
             where = Where(**content["where"])
             text = json.dumps(content["sweep"])
         except (json.JSONDecodeError, KeyError, TypeError) as fault:

@@ -126,12 +126,13 @@ class Study:
         )  # fmt: skip
 
     def _id_of(self, number: int) -> int:
-        return self.study._storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)
+        trial_id: int = self.study._storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)
+        return trial_id
 
 
 @dataclass(frozen=True, kw_only=True)
 class PointsStudy:
-    """Every point of a sweep's curves as a trial of the study `NAME/points`: for optuna-dashboard, not for a sampler."""
+    """Points of a sweep's curves as trials of the study `NAME/points`: for optuna-dashboard, not for a sampler."""
 
     study: optuna.Study
     space: Space
@@ -180,14 +181,16 @@ def _sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
 
 def _suggest(trial: optuna.Trial, label: str, allowed: Float | Int | Choice) -> Value:
     """The trial's value for a labelled range, drawn now or read if it has one."""
+    value: Value
     if isinstance(allowed, Choice):
-        value: Value = trial.suggest_categorical(label, list(allowed.choices))
-        return value
-    if isinstance(allowed, Int):
-        return trial.suggest_int(label, allowed.low, allowed.high, log=allowed.log)
-    if allowed.or_zero and trial.suggest_categorical(label + ZERO, [False, True]):
-        return 0.0
-    return trial.suggest_float(label, allowed.low, allowed.high, log=allowed.log)
+        value = trial.suggest_categorical(label, list(allowed.choices))
+    elif isinstance(allowed, Int):
+        value = trial.suggest_int(label, allowed.low, allowed.high, log=allowed.log)
+    elif allowed.or_zero and trial.suggest_categorical(label + ZERO, [False, True]):
+        value = 0.0
+    else:
+        value = trial.suggest_float(label, allowed.low, allowed.high, log=allowed.log)
+    return value
 
 
 def _parameters(space: Space, row: Mapping[str, Value]) -> dict[str, Any]:

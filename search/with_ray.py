@@ -56,7 +56,9 @@ def start(slots: Slots) -> None:
         ValueError: nobody answers at the address.
     """
     quiet = {"include_dashboard": False} if slots.address is None else {}
-    cpus = {"num_cpus": max(os.cpu_count() or 1, 1), "object_store_memory": 256 * 2**20} if slots.address is None else {}
+    cpus = (
+        {"num_cpus": max(os.cpu_count() or 1, 1), "object_store_memory": 256 * 2**20} if slots.address is None else {}
+    )
     try:
         ray.init(
             address=slots.address or "local", log_to_driver=False, logging_level="ERROR", configure_logging=True,
@@ -78,7 +80,9 @@ def described() -> str:
     """Version and size of the Ray that is joined."""
     have = ray.cluster_resources()
     nodes = sum(node["Alive"] for node in ray.nodes())
-    return f"{ray.__version__}, {nodes} node{'s' * (nodes != 1)}, {have.get('CPU', 0):g} CPUs, {have.get('GPU', 0):g} GPUs"
+    return (
+        f"{ray.__version__}, {nodes} node{'s' * (nodes != 1)}, {have.get('CPU', 0):g} CPUs, {have.get('GPU', 0):g} GPUs"
+    )
 
 
 def shut_down() -> None:
@@ -86,7 +90,7 @@ def shut_down() -> None:
     ray.shutdown()
 
 
-class PruningTrainable(tune.Trainable):
+class PruningTrainable(tune.Trainable):  # type: ignore[misc]
     """One trial after the other in one process."""
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -147,12 +151,10 @@ def plan_from(data: Mapping[str, Any]) -> TrialPlan:
 
     root = data["task"]["data_root"]
     task = Task(network=data["task"]["network"], data=data["task"]["data"], data_root=Path(root) if root else None)
-    return TrialPlan(
-        number=data["number"], setting=data["setting"], seed=data["seed"], fixed=data["fixed"], task=task
-    )
+    return TrialPlan(number=data["number"], setting=data["setting"], seed=data["seed"], fixed=data["fixed"], task=task)
 
 
-class SourceSearcher(Searcher):
+class SourceSearcher(Searcher):  # type: ignore[misc]
     """Tune's view of a Source. A proposal that raises costs that proposal, not the sweep."""
 
     def __init__(self, source: Source, folder_of: Callable[[int], Path], threads: int) -> None:
@@ -190,7 +192,7 @@ class SourceSearcher(Searcher):
         """See save_to_dir."""
 
 
-class StopWhen(Stopper):
+class StopWhen(Stopper):  # type: ignore[misc]
     """Ends all trials once the event is set."""
 
     def __init__(self, event: threading.Event) -> None:

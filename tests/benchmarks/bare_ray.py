@@ -29,7 +29,7 @@ def trainable() -> type:
     """The class, made here so that ray is imported after its settings."""
     from ray import tune
 
-    class Bare(tune.Trainable):
+    class Bare(tune.Trainable):  # type: ignore[misc]
         def setup(self, config: dict[str, Any]) -> None:
             self.begin(config)
 
@@ -45,7 +45,7 @@ def trainable() -> type:
             self.steps += 1
             self.work_ms += compute_ms(self.for_ms / RESULTS) if self.for_ms else 0.0
             times = {"started_ms": self.started_ms, "ended_ms": 1e3 * time.time(), "work_ms": self.work_ms}
-            return {**times, "done": self.steps == RESULTS}
+            return {**times, "process": os.getpid(), "done": self.steps == RESULTS}
 
     return Bare
 
@@ -66,7 +66,7 @@ def run(trials: int, work_ms: float) -> dict[str, Any]:
             ),
         )  # fmt: skip
         results = tuner.fit()
-    names = ("started_ms", "ended_ms", "work_ms")
+    names = ("started_ms", "ended_ms", "work_ms", "process")
     times = [{name: result.metrics[name] for name in names} for result in results]
     return {"trials": times, "wall_s": time.perf_counter() - began}
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from tests.benchmarks.slot_time import Spread, Worked, slope, slot_times
+from tests.benchmarks.slot_time import Spread, Worked, slope, slot_times, slots_of
 from tests.benchmarks.verdict import Row
 from tests.benchmarks.watched_sweep import SweepRun
 
@@ -44,27 +44,52 @@ class Measured:
 def rows_of(m: Measured) -> list[Row]:
     """The table: orchestration, time, memory."""
     small = _slot_rows("small trials", m.small.trials, m.bare_small.trials, m.plain.trials)
-    digits = _slot_rows("digits trials", m.digits.trials, m.bare_digits.trials, ())
-    idle = Row(name="slot time, trials that do nothing: median", unit="ms", bare=_totals(m.bare_idle.trials).median)
-    return [*small, *digits, idle, *_time_rows(m), *_memory_rows(m)]
-
-
-def _slot_rows(kind: str, ours: Sequence[Worked], bare: Sequence[Worked], plain: Sequence[Worked]) -> list[Row]:
-    mine, floor, script = _totals(ours), _totals(bare), _totals(plain) if plain else None
-    inside, floor_inside = (median(time.inside_ms for time in slot_times(trials)) for trials in (ours, bare))
-    at = f"slot time, {kind}"
+    digits = _slot_rows("digits trials", m.digits.trials, m.bare_digits.trials)
+    idle = _Slots.of(m.bare_idle.trials).median
     return [
-        Row(name=f"{at}: median", unit="ms", ours=mine.median, bare=floor.median, plain=script and script.median,
-            limit=SLOT_MS),
-        Row(name=f"{at}: median, times bare Ray", unit="x", ours=mine.median / floor.median, bare=1.0,
-            plain=script and script.median / floor.median, limit=TIMES_BARE),
-        Row(name=f"{at}: 90th percentile", unit="ms", ours=mine.p90, bare=floor.p90, plain=script and script.p90),
-        Row(name=f"{at}: of it inside the trial", unit="ms", ours=inside, bare=floor_inside),
+        *small, *digits, Row(name="slot time, trials that do nothing: median", unit="ms", bare=idle),
+        *_time_rows(m), *_memory_rows(m),
     ]  # fmt: skip
 
 
-def _totals(trials: Sequence[Worked]) -> Spread:
-    return Spread.of([time.total_ms for time in slot_times(trials)])
+@dataclass(frozen=True, kw_only=True)
+class _Slots:
+    """Slot time of some trials, in ms; None where none ran."""
+
+    median: float | None = None
+    p90: float | None = None
+    inside: float | None = None
+    count: float | None = None
+
+    @classmethod
+    def of(cls, trials: Sequence[Worked]) -> "_Slots":
+        if not trials:
+            return cls()
+        times = slot_times(trials)
+        spread = Spread.of([time.total_ms for time in times])
+        return cls(
+            median=spread.median,
+            p90=spread.p90,
+            inside=median(time.inside_ms for time in times),
+            count=len(slots_of(trials)),
+        )
+
+
+def _slot_rows(kind: str, ours: Sequence[Worked], bare: Sequence[Worked], plain: Sequence[Worked] = ()) -> list[Row]:
+    mine, floor, script = (_Slots.of(trials) for trials in (ours, bare, plain))
+    at = f"slot time, {kind}"
+    return [
+        Row(name=f"{at}: median", unit="ms", ours=mine.median, bare=floor.median, plain=script.median, limit=SLOT_MS),
+        Row(name=f"{at}: median, times bare Ray", unit="x", ours=_ratio(mine.median, floor.median), bare=1.0,
+            plain=_ratio(script.median, floor.median), limit=TIMES_BARE),
+        Row(name=f"{at}: 90th percentile", unit="ms", ours=mine.p90, bare=floor.p90, plain=script.p90),
+        Row(name=f"{at}: of it inside the trial", unit="ms", ours=mine.inside, bare=floor.inside, plain=script.inside),
+        Row(name=f"slots at work, {kind}", unit="", ours=mine.count, bare=floor.count, plain=script.count),
+    ]  # fmt: skip
+
+
+def _ratio(value: float | None, floor: float | None) -> float | None:
+    return value / floor if value is not None and floor else None
 
 
 def _time_rows(m: Measured) -> list[Row]:

@@ -19,6 +19,8 @@ class Worked:
     ended_ms: float
     work_ms: float
     """What the trial is for: training, descent and measuring."""
+    process: int | None = None
+    """The process it ran in, which is its slot; None where that was not recorded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,14 +38,18 @@ class SlotTime:
 
 
 def slots_of(trials: Sequence[Worked]) -> list[list[Worked]]:
-    """The trials by slot, each slot in order: a trial takes the slot that has been free the longest.
+    """The trials by slot, each slot in order: by process, or else each in the slot that has been free the longest.
 
-    The records do not name their slot. Which of several free slots a trial took shifts time between its neighbours
-    and leaves the sum as it is.
+    Without processes there are as many slots as trials that overlap. That is right also where Ray runs short trials on
+    one of its slots alone: with actor reuse the next trial takes the first process that is free, and others may never
+    be started. Which of several free slots a trial took shifts time between its neighbours and leaves the sum.
     """
     slots: list[list[Worked]] = []
     for trial in sorted(trials, key=lambda t: t.started_ms):
-        free = [slot for slot in slots if slot[-1].ended_ms <= trial.started_ms]
+        if trial.process is not None:
+            free = [slot for slot in slots if slot[-1].process == trial.process]
+        else:
+            free = [slot for slot in slots if slot[-1].ended_ms <= trial.started_ms]
         if free:
             min(free, key=lambda slot: slot[-1].ended_ms).append(trial)
         else:

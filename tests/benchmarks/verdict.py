@@ -38,16 +38,19 @@ def number(value: float | None) -> str:
 
 
 def as_text(rows: Sequence[Row]) -> str:
-    """A table for the terminal, its columns as wide as they must be."""
-    lines = [HEADERS, *(row.cells() for row in rows)]
-    widths = [max(len(line[at]) for line in lines) for at in range(len(HEADERS))]
-    aligned = [
-        "  ".join(
-            cell.ljust(w) if at < 2 else cell.rjust(w) for at, (cell, w) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in lines
-    ]
-    return "\n".join([aligned[0], "─" * len(aligned[0]), *aligned[1:]])
+    """The rows under HEADERS, for the terminal."""
+    return lines_as_text(HEADERS, [row.cells() for row in rows], left=2)
+
+
+def lines_as_text(headers: Sequence[str], lines: Sequence[Sequence[str]], *, left: int = 0) -> str:
+    """A table whose columns are as wide as they must be; the first `left` ones are flush left."""
+    widths = [max(map(len, column)) for column in zip(headers, *lines, strict=True)]
+
+    def aligned(line: Sequence[str]) -> str:
+        cells = enumerate(zip(line, widths, strict=True))
+        return "  ".join(cell.ljust(wide) if at < left else cell.rjust(wide) for at, (cell, wide) in cells)
+
+    return "\n".join([aligned(headers), "─" * len(aligned(headers)), *map(aligned, lines)])
 
 
 def as_markdown(title: str, command: str, machine: Mapping[str, Any], headers: Sequence[str],

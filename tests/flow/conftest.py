@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -53,10 +53,10 @@ def shell(tmp_path: Path) -> Shell:
 
 
 @pytest.fixture(scope="module")
-def swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shell, "subprocess.CompletedProcess[str]"]]:
+def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Shell, "subprocess.CompletedProcess[str]"]:
     """A small sweep, run to its end on a local Ray, shared by the tests that only read."""
     shell = Shell(tmp_path_factory.mktemp("swept"))
-    yield shell, shell.run("run", "small.yaml")
+    return shell, shell.run("run", "small.yaml")
 
 
 Swept = tuple[Shell, "subprocess.CompletedProcess[str]"]

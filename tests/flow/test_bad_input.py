@@ -133,7 +133,9 @@ def test_a_sweep_that_does_not_exist(words: tuple[str, str], capsys: pytest.Capt
 def test_a_pick_without_a_registry_and_with_an_unreadable_wish(capsys: pytest.CaptureFixture[str]) -> None:
     assert "no model digits" in said(capsys, "pick", "digits")
     assert "cannot be read" in said(capsys, "pick", "digits", "--where", "accuracy")
-    assert "unknown figure 'accurcy'; did you mean accuracy?" in said(capsys, "pick", "digits", "--where", "accurcy > 1")
+    assert "unknown figure 'accurcy'; did you mean accuracy?" in said(
+        capsys, "pick", "digits", "--where", "accurcy > 1"
+    )
 
 
 def test_an_unknown_plot_ending(capsys: pytest.CaptureFixture[str]) -> None:

@@ -83,7 +83,6 @@ def test_ctrl_c_stops_cleanly_says_how_to_resume_and_keeps_what_finished(shell: 
     assert len(records_of(shell, "small")) >= kept + 2
 
 
-
 STRENGTH = """
 name: nan
 task: {network: lenet-digits, data: digits}

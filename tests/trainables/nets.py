@@ -1,6 +1,7 @@
 """Networks, masks and plans small enough to check by hand."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ def tensor(values: object) -> Tensor:
 def mlp(*widths: int, bias: bool = True) -> nn.Sequential:
     """Linear layers `0`, `2`, `4`… with ReLU between them."""
     layers: list[nn.Module] = []
-    for inputs, outputs in zip(widths, widths[1:], strict=False):
+    for inputs, outputs in pairwise(widths):
         layers += [nn.Linear(inputs, outputs, bias=bias), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 
@@ -62,9 +63,7 @@ def masked(net: nn.Module, masks: Mapping[str, Sequence[object] | Tensor]) -> nn
 
 def scores_of(granularity: Any = "filter", **values: object) -> Scores:
     """Scores of the named layers, without an own cut."""
-    return Scores(
-        granularity=granularity, values={n: tensor(v) for n, v in values.items()}, own={}, threshold=0.0
-    )
+    return Scores(granularity=granularity, values={n: tensor(v) for n, v in values.items()}, own={}, threshold=0.0)
 
 
 def plan(folder: Path | None = None, **setting: Any) -> TrialPlan:

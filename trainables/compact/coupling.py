@@ -94,7 +94,7 @@ def _holds(coupling: Coupling, net: nn.Module, inputs: Tensor, whole: Tensor) ->
 
 def _coupling(graph: Any, name: str, layer: Prunable, paths: Mapping[int, str]) -> Coupling | None:
     units = layer.weight.shape[0]
-    if _grouped(layer):
+    if _grouped(layer) or layer not in graph.module2node:  # not there: the forward pass does not use it
         return None
     group = graph.get_pruning_group(layer, remover(layer, outputs=True), idxs=list(range(units)))
     consumers = []

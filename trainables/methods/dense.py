@@ -21,7 +21,7 @@ class Dense(Method):
     descends: ClassVar[bool] = False
     allowed: ClassVar[Mapping[str, Float | Int | Choice]] = {}
     default_space: ClassVar[Space] = Space((Knob(name="learning_rate", range=Float(low=1e-3, high=2e-2, log=True)),))
-    known_good: ClassVar[Row] = {"learning_rate": 5e-3}
+    known_good: ClassVar[tuple[Row, ...]] = ({"learning_rate": 5e-3},)
 
     def scores(self, net: nn.Module) -> Scores:
         """Filter norms, all kept."""

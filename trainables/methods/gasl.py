@@ -91,10 +91,28 @@ class Gasl(Method):
         "proximal": Choice(choices=(False, True)),
     }
     default_space: ClassVar[Space] = Space((*group_sparse_knobs(), *_attention_knobs()))
-    known_good: ClassVar[Row] = {
-        "granularity": "filter", "proximal": False, "sparsity_strength": 3e-3, "threshold": 3e-2,
-        "learning_rate": 5e-3, "finetune_epochs": 1, "attention_form": "scale_free", "attention_strength": 1e-3,
-    }  # fmt: skip
+    known_good: ClassVar[tuple[Row, ...]] = (
+        {
+            "granularity": "filter",
+            "proximal": False,
+            "sparsity_strength": 3e-3,
+            "threshold": 3e-2,
+            "learning_rate": 5e-3,
+            "finetune_epochs": 1,
+            "attention_form": "scale_free",
+            "attention_strength": 1e-3,
+        },
+        {
+            "granularity": "weight",
+            "proximal": False,
+            "sparsity_strength": 3e-5,
+            "threshold": 1e-2,
+            "learning_rate": 1e-3,
+            "finetune_epochs": 3,
+            "attention_form": "scale_free",
+            "attention_strength": 0.0,
+        },
+    )
 
     def penalty(self, net: nn.Module) -> Tensor:
         """λ_s Σ R_l + λ_a Σ A_l + λ_1 Σ|w| over the scored layers."""

@@ -24,4 +24,6 @@ class GroupLasso(Gasl):
         name: legal for name, legal in Gasl.allowed.items() if not name.startswith("attention_")
     }
     default_space: ClassVar[Space] = Space(group_sparse_knobs())
-    known_good: ClassVar[Row] = {k: v for k, v in Gasl.known_good.items() if not k.startswith("attention_")}
+    known_good: ClassVar[tuple[Row, ...]] = tuple(
+        {k: v for k, v in row.items() if not k.startswith("attention_")} for row in Gasl.known_good
+    )

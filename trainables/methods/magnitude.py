@@ -55,10 +55,15 @@ class Magnitude(Method):
             Knob(name="finetune_epochs", range=Int(low=0, high=5)),
         )
     )
-    known_good: ClassVar[Row] = {
-        "granularity": "weight", "final_sparsity": 0.7, "layer_shares": "global", "learning_rate": 5e-3,
-        "finetune_epochs": 1,
-    }  # fmt: skip
+    known_good: ClassVar[tuple[Row, ...]] = (
+        {
+            "granularity": "weight",
+            "final_sparsity": 0.7,
+            "layer_shares": "global",
+            "learning_rate": 5e-3,
+            "finetune_epochs": 1,
+        },
+    )
 
     def sparsity_at(self, progress: float) -> float:
         """s_t = s_f (1 - (1 - (t - t0)/(t1 - t0))³), in steps of `rounds`; 0 before begin, s_f from end on."""

@@ -28,8 +28,8 @@ class Method(ABC):
     """The widest legal range of every knob."""
     default_space: ClassVar[Space]
     """What is searched where the user says nothing; also the trial's options that go with the method."""
-    known_good: ClassVar[Row]
-    """A setting that is known to work, proposed first."""
+    known_good: ClassVar[tuple[Row, ...]]
+    """Settings that are known to work, one for each granularity that was tried; those that the space has go first."""
 
     def prepare(self, net: nn.Module, batch: Tensor) -> None:
         """Once, before training and before a checkpoint is loaded: inserts gates, masks, buffers."""

@@ -36,9 +36,14 @@ class Random(Method):
             Knob(name="finetune_epochs", range=Int(low=0, high=5)),
         )
     )
-    known_good: ClassVar[Row] = {
-        "granularity": "filter", "final_sparsity": 0.6, "learning_rate": 5e-3, "finetune_epochs": 1,
-    }  # fmt: skip
+    known_good: ClassVar[tuple[Row, ...]] = (
+        {
+            "granularity": "filter",
+            "final_sparsity": 0.6,
+            "learning_rate": 5e-3,
+            "finetune_epochs": 1,
+        },
+    )
 
     def prepare(self, net: nn.Module, batch: Tensor) -> None:
         """Draws the scores from the global generator, which the trial has seeded."""

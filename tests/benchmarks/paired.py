@@ -1,0 +1,38 @@
+"""Two methods compared on the same seeds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+from statistics import mean, stdev
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paired:
+    """Differences first minus second over pairs of equal seed."""
+
+    mean: float
+    standard_error: float
+    """Of the mean difference."""
+    wins: int
+    count: int
+    p_value: float
+    """Of Wilcoxon's signed-rank test, one-sided: how likely so much for the first is if neither is better."""
+
+    @classmethod
+    def of(cls, first: Sequence[float], second: Sequence[float]) -> "Paired":
+        """Raises ValueError for fewer than two pairs."""
+        differences = [a - b for a, b in zip(first, second, strict=True)]
+        if len(differences) < 2:
+            raise ValueError(f"{len(differences)} pairs tell nothing: compare over two seeds or more (--pairs)")
+        return cls(
+            mean=mean(differences), standard_error=stdev(differences) / sqrt(len(differences)),
+            wins=sum(d > 0 for d in differences), count=len(differences), p_value=_p_value(differences),
+        )  # fmt: skip
+
+
+def _p_value(differences: Sequence[float]) -> float:
+    if not any(differences):
+        return 1.0
+    from scipy.stats import wilcoxon
+
+    return float(wilcoxon(differences, alternative="greater").pvalue)

@@ -1,0 +1,101 @@
+"""The latency record, with a timer whose clock is written out: no test here depends on this machine's speed."""
+
+from collections.abc import Callable, Iterator
+from itertools import chain, cycle, repeat
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from sparsweep.trainables.measures import latency
+from sparsweep.trainables.measures.latency import measure_latency
+
+Clock = Callable[[str], float]
+
+
+def _fake(monkeypatch: pytest.MonkeyPatch, seconds: Clock) -> list[str]:
+    """Timers that read `seconds(network's name)`; returns the list of timings, in the order they were taken."""
+    taken: list[str] = []
+
+    class Timer:
+        def __init__(self, stmt: str, *, globals: dict[str, Any], num_threads: int) -> None:
+            assert stmt == "net(inputs)"
+            self.name, self.threads = globals["net"].name, num_threads
+
+        def timeit(self, number: int) -> SimpleNamespace:
+            taken.append(self.name)
+            return SimpleNamespace(mean=seconds(self.name))
+
+    monkeypatch.setattr(latency, "benchmark", SimpleNamespace(Timer=Timer))
+    monkeypatch.setattr("torch.set_flush_denormal", lambda on: on)
+    return taken
+
+
+def _named(name: str) -> nn.Module:
+    net = nn.Linear(2, 2)
+    net.name = name  # type: ignore[assignment]
+    return net
+
+
+def _measured(**more: Any) -> Any:
+    return measure_latency(_named("dense"), _named("compact"), (2,), batch=32, device="a device", **more)
+
+
+def test_the_record_of_a_quiet_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    _fake(monkeypatch, lambda name: {"dense": 0.008, "compact": 0.002}[name])
+    record = _measured(pairs=5)
+    assert (record.latency_ms, record.dense_latency_ms, record.speedup) == (2.0, 8.0, 4.0)
+    assert (record.batch, record.pairs, record.iqr_share, record.threads) == (32, 5, 0.0, 1)
+    assert (record.device, record.runtime) == ("a device", "eager")
+
+
+def test_dense_and_compact_are_interleaved_after_a_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = _fake(monkeypatch, lambda name: 0.001)
+    _measured(pairs=3)
+    assert taken[:4] == ["dense"] * 2 + ["compact"] * 2
+    assert taken[4:] == ["dense", "compact"] * 3
+
+
+def test_a_noisy_machine_gives_no_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = cycle([0.001, 0.002, 0.004])
+    taken = _fake(monkeypatch, lambda name: next(noise) if name == "compact" else 0.004)
+    assert _measured(pairs=5, most_pairs=20) is None
+    assert taken.count("compact") == 2 + 20
+
+
+def _burst() -> Iterator[float]:
+    return chain([0.001] * 2, [0.001, 0.009, 0.001, 0.009, 0.001], repeat(0.001))
+
+
+def test_a_short_burst_is_outgrown(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = _burst()
+    _fake(monkeypatch, lambda name: next(clock) if name == "compact" else 0.004)
+    record = _measured(pairs=5)
+    assert record.pairs > 5
+    assert record.speedup == 4.0
+
+
+def test_a_neighbour_that_slows_both_alike_leaves_the_speedup(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = cycle([1.0, 1.0, 1.04, 1.04])
+    _fake(monkeypatch, lambda name: next(slow) * {"dense": 0.008, "compact": 0.002}[name])
+    assert _measured(pairs=8).speedup == pytest.approx(4.0)
+
+
+def test_a_real_measurement_is_a_whole_record_or_none() -> None:
+    record = measure_latency(
+        nn.Linear(2, 2), nn.Linear(2, 2), (2,), batch=1, device="cpu", block_s=1e-4, pairs=3, most_pairs=3
+    )
+    assert record is None or (record.pairs == 3 and record.latency_ms > 0)
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_how_the_process_treats_denormals_is_put_back(before: bool) -> None:
+    torch.set_flush_denormal(before)
+    try:
+        net = nn.Linear(2, 2)
+        measure_latency(net, net, (2,), batch=1, device="cpu", block_s=1e-4, pairs=3, most_pairs=3)
+        assert bool(torch.tensor(5e-324, dtype=torch.float64) * 1 == 0) == before
+    finally:
+        torch.set_flush_denormal(False)

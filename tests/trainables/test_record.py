@@ -1,0 +1,103 @@
+"""The committed record of a trial: once, whole, by the newest attempt."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sparsweep.trainables.record import Epoch, TrialFolder, TrialRecord, TrialStore, write_atomically
+from tests.trainables.test_point import POINT
+
+RECORD = TrialRecord(
+    number=7, attempt=1, setting={"method": "gasl", "threshold": 0.5}, seed=3, state="done", reason=None,
+    points=(POINT,), epochs=(Epoch(step=1, phase="train", loss=0.5, accuracy=0.9, ended_ms=1000),),
+    started_ms=0, ended_ms=2000, seconds={"train": 1.5}, environment={"torch": "2"},
+)  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> TrialFolder:
+    return TrialStore(tmp_path / "trials").folder(7)
+
+
+def test_a_record_survives_json_and_names_its_method() -> None:
+    again = TrialRecord.from_json(json.loads(json.dumps(RECORD.as_json())))
+    assert again == RECORD
+    assert again.method == "gasl"
+
+
+def test_a_record_of_another_schema_is_refused() -> None:
+    with pytest.raises(ValueError, match="trial record of schema 2; this sparsweep reads schema 1"):
+        TrialRecord.from_json({**RECORD.as_json(), "schema": 2})
+    with pytest.raises(ValueError, match="schema None"):
+        TrialRecord.from_json({})
+
+
+def test_a_committed_record_is_read_back(folder: TrialFolder) -> None:
+    assert folder.record() is None
+    folder.claim_attempt()
+    assert folder.commit(RECORD)
+    assert folder.record() == RECORD
+    assert sorted(path.name for path in folder.path.iterdir()) == ["attempt-1", "result.json"]
+
+
+def test_only_one_of_two_commits_wins(folder: TrialFolder) -> None:
+    folder.claim_attempt()
+    assert folder.commit(RECORD)
+    assert not folder.commit(replace(RECORD, seed=99))
+    assert folder.record() == RECORD
+
+
+def test_an_older_attempt_is_fenced(folder: TrialFolder) -> None:
+    assert [folder.claim_attempt(), folder.claim_attempt()] == [1, 2]
+    assert not folder.commit(RECORD)
+    assert folder.record() is None
+    newer = replace(RECORD, attempt=2)
+    assert folder.commit(newer)
+    assert folder.record() == newer
+
+
+def test_attempts_are_counted_as_numbers_not_as_text(folder: TrialFolder) -> None:
+    assert folder.newest_attempt() == 0
+    for _ in range(11):
+        folder.claim_attempt()
+    assert folder.newest_attempt() == 11
+
+
+def test_a_figure_that_json_cannot_say_is_never_committed(folder: TrialFolder) -> None:
+    folder.claim_attempt()
+    with pytest.raises(ValueError, match="Out of range float values"):
+        folder.commit(replace(RECORD, seconds={"train": float("nan")}))
+    assert folder.record() is None
+
+
+def test_writing_replaces_the_whole_text_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "text"
+    write_atomically(path, "old")
+
+    def full_disk(*_: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("os.fsync", full_disk)
+    with pytest.raises(OSError, match="no space left"):
+        write_atomically(path, "new")
+    assert path.read_text() == "old"
+
+
+def test_a_proposal_is_kept(folder: TrialFolder) -> None:
+    assert folder.proposal() is None
+    folder.propose(7, {"method": "gasl"}, 3)
+    assert folder.proposal() == {"number": 7, "setting": {"method": "gasl"}, "seed": 3}
+
+
+def test_the_store_lists_committed_records_by_number(tmp_path: Path) -> None:
+    store = TrialStore(tmp_path / "trials")
+    assert list(store.records()) == []
+    for number in (12, 3, 7):
+        store.folder(number).propose(number, {}, 0)
+    for number in (12, 3):
+        store.folder(number).claim_attempt()
+        store.folder(number).commit(replace(RECORD, number=number))
+    assert store.numbers() == [3, 7, 12]
+    assert [record.number for record in store.records()] == [3, 12]
