@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import comb, sqrt
 from statistics import mean, stdev
 
 
@@ -16,7 +16,7 @@ class Paired:
     wins: int
     count: int
     p_value: float
-    """Of Wilcoxon's signed-rank test, one-sided: how likely so much for the first is if neither is better."""
+    """Of the sign test, one-sided: how likely so many wins of the first are if neither is better; ties do not count."""
 
     @classmethod
     def of(cls, first: Sequence[float], second: Sequence[float]) -> "Paired":
@@ -26,13 +26,10 @@ class Paired:
             raise ValueError(f"{len(differences)} pairs tell nothing: compare over two seeds or more (--pairs)")
         return cls(
             mean=mean(differences), standard_error=stdev(differences) / sqrt(len(differences)),
-            wins=sum(d > 0 for d in differences), count=len(differences), p_value=_p_value(differences),
+            wins=sum(d > 0 for d in differences), count=len(differences), p_value=_sign_test(differences),
         )  # fmt: skip
 
 
-def _p_value(differences: Sequence[float]) -> float:
-    if not any(differences):
-        return 1.0
-    from scipy.stats import wilcoxon
-
-    return float(wilcoxon(differences, alternative="greater").pvalue)
+def _sign_test(differences: Sequence[float]) -> float:
+    signs = [d > 0 for d in differences if d]
+    return sum(comb(len(signs), wins) for wins in range(sum(signs), len(signs) + 1)) / 2 ** len(signs)

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.benchmarks.digits_hypervolume import Swept, lines_of, verdicts
 from tests.benchmarks.measured import Bare, Measured, growth_kb, rows_of
@@ -136,11 +137,8 @@ def test_page_and_json_say_where_it_was_measured() -> None:
 
 
 def test_the_small_sweep_file_can_be_read(tmp_path: Path) -> None:
-    from sparsweep.search.catalogue import catalogue
-    from sparsweep.spaces.load import load_sweep
-
-    sweep = load_sweep(str(small_file(tmp_path, cuts=16)), catalogue())
-    assert (sweep.budget.epochs, sweep.trial["cuts"], sweep.trial["finetune_epochs"]) == (1, 16, 0)
+    sweep = yaml.safe_load(small_file(tmp_path, cuts=16).read_text())
+    assert sweep["trial"] == {"descent": "nested", "cuts": 16, "finetune_epochs": 0}
 
 
 def test_pairs_by_hand() -> None:

@@ -105,9 +105,9 @@ class Gasl(Method):
         {
             "granularity": "weight",
             "proximal": False,
-            "sparsity_strength": 3e-5,
-            "threshold": 1e-2,
-            "learning_rate": 1e-3,
+            "sparsity_strength": 1e-4,
+            "threshold": 3e-2,
+            "learning_rate": 2e-3,
             "finetune_epochs": 3,
             "attention_form": "scale_free",
             "attention_strength": 0.0,
