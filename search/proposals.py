@@ -14,7 +14,7 @@ from sparsweep.search.curve import curve_value
 from sparsweep.search.with_optuna import Outcome, Study
 from sparsweep.spaces.constraint import Constraint
 from sparsweep.spaces.space import Row
-from sparsweep.trainables.attempt import lost
+from sparsweep.trainables.attempt import lost, was_preempted
 from sparsweep.trainables.point import Point
 from sparsweep.trainables.record import TrialRecord, TrialStore
 from sparsweep.trainables.tasks import Task
@@ -91,12 +91,16 @@ class Proposals:
 
         Args:
             death: why the process died, where it could not say so itself; the trial then counts as failed unless it
-                had committed. Without a record and without a death the trial was stopped and can be resumed.
+                had committed, or was preempted, which puts it back in line. Without a record and without a death the
+                trial was stopped and can be resumed.
         """
         plan = self.at_work.pop(number)
         folder = self.store.folder(number)
         record = folder.record()
         if record is None and death is not None:
+            if was_preempted(folder):
+                self.left.append((number, plan.setting))
+                return
             record = lost(plan, folder, death)
         if record is not None:
             self._tell(record)

@@ -110,7 +110,7 @@ class PruningTrainable(tune.Trainable):  # type: ignore[misc]
 
     def step(self) -> dict[str, Any]:
         """First trains, then descends to the end and commits; a fault of the trial's own is its recorded failure."""
-        from sparsweep.trainables.attempt import Attempt, FencedError, PreemptedError
+        from sparsweep.trainables.attempt import Attempt, FencedError, PreemptedError, lost, reason_of
         from sparsweep.trainables.record import TrialFolder
 
         try:
@@ -127,8 +127,9 @@ class PruningTrainable(tune.Trainable):  # type: ignore[misc]
             raise
         except Exception as fault:
             if self._attempt is None:
-                raise
-            self._attempt.fail(fault)
+                lost(plan_from(self.plan), TrialFolder(Path(self.folder)), reason_of(fault))
+            else:
+                self._attempt.fail(fault)
         return {"phase": "done", "done": True}
 
     def trial_resources_gpu(self) -> bool:

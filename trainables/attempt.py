@@ -29,6 +29,10 @@ from sparsweep.trainables.trial import Trial, TrialPlan
 CHECKPOINT_EVERY_S = 10.0
 
 
+PREEMPTED = "preempted"
+"""File in an attempt's folder: it was told to end and left a checkpoint; the trial is not failed but unfinished."""
+
+
 class FencedError(RuntimeError):
     """A newer attempt at the same trial has begun."""
 
@@ -88,6 +92,7 @@ class Attempt:
             while self.trial.advance():
                 if told.is_set():
                     self.save()
+                    (self.folder.attempt(self.number) / PREEMPTED).touch()
                     raise PreemptedError("told to end (SIGTERM); the checkpoint is written")
                 if time.monotonic() - self.saved_at > CHECKPOINT_EVERY_S:
                     self.save()
@@ -177,6 +182,11 @@ def lost(plan: TrialPlan, folder: TrialFolder, reason: str) -> TrialRecord | Non
         points=(), epochs=(), started_ms=now_ms(), ended_ms=now_ms(), seconds={}, environment={},
     )  # fmt: skip
     return record if folder.commit(record) else folder.record()
+
+
+def was_preempted(folder: TrialFolder) -> bool:
+    """Whether the newest attempt was told to end before it could commit."""
+    return (folder.attempt(folder.newest_attempt()) / PREEMPTED).exists()
 
 
 def reason_of(fault: BaseException) -> str:

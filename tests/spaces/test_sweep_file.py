@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from sparsweep.search import catalogue as installed
 from sparsweep.spaces.catalogue import Catalogue, MethodEntry
 from sparsweep.spaces.load import Overrides, load_sweep, presets, read_sweep
 from sparsweep.spaces.same_search import differences
@@ -42,7 +43,8 @@ def test_a_key_without_value_is_its_default(catalogue: Catalogue) -> None:
 
 
 @pytest.mark.parametrize("name", ["digits", "lenet300-mnist", "lenet5-mnist"])
-def test_presets_load_and_survive_being_written(name: str, catalogue: Catalogue) -> None:
+def test_presets_load_and_survive_being_written(name: str) -> None:
+    catalogue = installed.catalogue()
     sweep = load_sweep(name, catalogue)
     assert sweep.name == name
     assert read_sweep(sweep.yaml_text, catalogue, title="again") == sweep
