@@ -46,8 +46,15 @@ def resume(options: argparse.Namespace) -> int:
 
 
 def _where(options: argparse.Namespace) -> "Where":
-    from sparsweep.search.sweep_folder import Where
+    from sparsweep.search.sweep_folder import VARIABLES, Where, has_password
+    from sparsweep.search.with_mlflow import without_password
 
+    for option in ("tracking_uri", "study_storage"):
+        if (given := getattr(options, option)) and has_password(given):
+            raise ValueError(
+                f"--{option.replace('_', '-')} {without_password(given)} carries a password, which everybody on this "
+                f"machine could read: put the address into the environment variable {VARIABLES[option]}"
+            )
     return Where(
         tracking_uri=options.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI"),
         study_storage=options.study_storage or os.environ.get("SPARSWEEP_STUDY_STORAGE"),

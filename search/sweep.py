@@ -39,6 +39,9 @@ STOP_GRACE_S = 15.0
 """How long a stop waits for the slots to end before Ray is shut down over them."""
 
 
+STOPPED = "stopped; what finished is kept; go on with: sparsweep resume {}"
+
+
 class StoppedError(RuntimeError):
     """The user stopped the sweep; what finished is kept."""
 
@@ -85,16 +88,19 @@ def run_sweep(job: Job, console: "Console") -> Delivered:
     with job.folder.held():
         job.folder.create(job.sweep, job.where)
         progress = Progress(job.sweep.budget.trials, job.axes, job.sweep.constraints, job.folder.path / "status.json")
-        with progress.shown(console), _engine(job) as engine:
-            return _run(job, engine, progress)
+        try:
+            with progress.shown(console), _engine(job) as engine:
+                return _run(job, engine, progress)
+        except KeyboardInterrupt:
+            raise StoppedError(STOPPED.format(job.folder.name)) from None
 
 
 def check(job: Job) -> None:
     """Everything that can be wrong before any work: stores, data. Raises ValueError with one message."""
     with_mlflow.settle()
-    if job.where.tracking_uri is not None:
+    if job.where.tracking_uri is not None or (job.home.path / "mlflow.db").exists():
         with_mlflow.reachable(job.tracking_uri)
-    if job.where.study_storage is not None:
+    if job.where.study_storage is not None or (job.home.path / "studies.db").exists():
         open_storage(job.study_storage)
     job.task.load()
 
@@ -107,10 +113,11 @@ def _run(job: Job, engine: "Engine", progress: Progress) -> Delivered:
         engine.run(proposals, progress)
     finally:
         progress.started(0)
-        if engine.stopped:
-            projector.drain()
     if engine.stopped:
-        raise StoppedError(f"stopped; go on with: sparsweep resume {job.folder.name}")
+        progress.entered("stopping")
+        if isinstance(stopped := projector.drain(), _Ledger):
+            stopped.ledger.finish("KILLED")
+        raise StoppedError(STOPPED.format(job.folder.name))
     progress.entered("recording")
     ledger = projector.drain()
     progress.entered("delivering")

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from sparsweep.search.catalogue import catalogue
+from sparsweep.search.with_mlflow import without_password
 from sparsweep.spaces.load import Overrides, read_sweep
 from sparsweep.spaces.same_search import differences
 from sparsweep.spaces.sweep_file import SweepFile
@@ -38,6 +39,34 @@ class Where:
     storage_path: str | None = None
     address: str | None = None
     data_root: str | None = None
+
+    def as_written(self) -> dict[str, str | None]:
+        """Plain data for a file: an address with a password is written as the variable that it came from."""
+        return {name: _hidden(name, value) for name, value in asdict(self).items()}
+
+    @classmethod
+    def as_read(cls, written: Mapping[str, str | None]) -> "Where":
+        """What `as_written` wrote. Raises ValueError where a variable that held an address is not set now."""
+        found = {}
+        for name, value in written.items():
+            variable = value.removeprefix("$") if value and value.startswith("$") else None
+            if variable is not None and variable not in os.environ:
+                raise ValueError(f"the sweep takes its {name} from {variable}, which is not set: set it as before")
+            found[name] = os.environ[variable] if variable else value
+        return cls(**found)
+
+
+VARIABLES = {"tracking_uri": "MLFLOW_TRACKING_URI", "study_storage": "SPARSWEEP_STUDY_STORAGE"}
+"""Environment variables that addresses with passwords come from; they are never written to a file."""
+
+
+def has_password(address: str) -> bool:
+    """Whether a URL carries a password: `scheme://user:password@host`."""
+    return without_password(address) != address
+
+
+def _hidden(name: str, value: str | None) -> str | None:
+    return f"${VARIABLES[name]}" if value is not None and name in VARIABLES and has_password(value) else value
 
 
 @dataclass(frozen=True)
@@ -67,7 +96,7 @@ class SweepFolder:
                     "give this one another --name, or run the old one on with sparsweep resume"
                 )
         self.path.mkdir(parents=True, exist_ok=True)
-        content = {"schema": SCHEMA, "sweep": sweep.as_json(), "where": asdict(where)}
+        content = {"schema": SCHEMA, "sweep": sweep.as_json(), "where": where.as_written()}
         write_atomically(self.path / "sweep.json", json.dumps(content, indent=1))
 
     def read(self, overrides: Overrides | None = None) -> tuple[SweepFile, Where]:
@@ -79,7 +108,7 @@ class SweepFolder:
                 raise ValueError(
                     f"{path} has schema {content['schema']}; this sparsweep reads {SCHEMA}: use its version"
                 )
-            where = Where(**content["where"])
+            where = Where.as_read(content["where"])
             text = json.dumps(content["sweep"])
         except (json.JSONDecodeError, KeyError, TypeError) as fault:
             raise ValueError(f"{path} is damaged ({fault}): restore it, or delete the sweep's folder") from fault

@@ -5,6 +5,7 @@ own checkpoints, loggers and restore are not used: a sweep goes on from the reco
 """
 
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -238,7 +239,10 @@ def run_trials(
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
         ),
     )  # fmt: skip
-    tuner.fit()
+    try:
+        tuner.fit()
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def exclusively(function: Callable[..., Any], arguments: Sequence[Any]) -> Any:

@@ -30,7 +30,7 @@ HEADERS = ("seed", "sweep", "seconds", METHOD, CONTROL, "difference")
 REMARKS = (
     "sweep: hypervolume of `sparsweep run digits --seed S`; seconds: from prompt to prompt.",
     f"{METHOD} and {CONTROL}: one descent each (20 epochs, 16 cuts, one fine-tuning epoch a cut) at the method's own "
-    "known-good setting; the same seed means the same split, first weights and order of batches.",
+    "known-good setting (filters); the same seed means the same split, first weights and order of batches.",
 )
 
 
@@ -63,7 +63,7 @@ def _sparsweep(home: str, *arguments: str) -> str:
 
 
 def descent(method: str, seed: int) -> float:
-    """Hypervolume of one descent of the preset's trial at the method's known-good setting."""
+    """Hypervolume of one descent of the preset's trial at the method's first known-good setting, which cuts filters."""
     from sparsweep.search.catalogue import catalogue
     from sparsweep.search.curve import headline
     from sparsweep.spaces.load import load_sweep

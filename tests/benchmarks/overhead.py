@@ -40,8 +40,8 @@ registry: {model: small, keep: 1}
 
 REMARKS = (
     "Slot time: from one trial's start to the next one's in the same slot, less training, descent and measuring. Slots "
-    "are named by process for bare Ray, else reconstructed from the trials' clocks. A slot's first trial, which imports, is "
-    "left out.",
+    "are named by process for bare Ray, else reconstructed from the trials' clocks; a slot's first trial, which "
+    "imports, is left out.",
     "Slots at work: with actor reuse Tune hands short trials to the first process that is free and may start no other.",
     "Bare Ray: a class trainable with actor reuse, two results a trial, no loggers, as many pending trials as slots, "
     "computing for as long as ours of the same row on one thread, so that both drivers find the cores equally busy.",

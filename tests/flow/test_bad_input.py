@@ -103,8 +103,16 @@ def test_a_tracking_server_that_nobody_answers_for(capsys: pytest.CaptureFixture
 
 
 def test_a_study_storage_that_is_no_database(capsys: pytest.CaptureFixture[str], home: Path) -> None:
+    message = said(capsys, "run", "digits", "--study-storage", "nosuch://127.0.0.1:1/x")
+    assert "study storage nosuch://127.0.0.1:1/x cannot be opened" in message
+    assert not (home / "sweeps").exists()
+
+
+def test_a_password_on_the_command_line_is_refused_and_not_repeated(
+    capsys: pytest.CaptureFixture[str], home: Path
+) -> None:
     message = said(capsys, "run", "digits", "--study-storage", "postgresql://me:secret@127.0.0.1:1/x")
-    assert "cannot be opened" in message
+    assert "SPARSWEEP_STUDY_STORAGE" in message
     assert "secret" not in message
     assert not (home / "sweeps").exists()
 

@@ -166,6 +166,25 @@ def test_resuming_a_finished_sweep_doubles_nothing_and_tests_nothing_again(swept
     assert len(list((shell.home / "sweeps/small/trials").glob("*/result.json"))) == 4
 
 
+def test_a_later_sweep_into_the_same_model_says_anew_which_versions_are_on_the_frontier(swept: Swept) -> None:
+    from sparsweep.search import with_mlflow
+
+    shell, _ = swept
+    registry = with_mlflow.Registry.open(tracking_uri=f"sqlite:///{shell.home / 'mlflow.db'}")
+    before = registry.versions("small")
+    ended = shell.run("run", "small.yaml", "--inline", "--name", "longer", "--epochs", "6", "--trials", "1")
+    assert ended.returncode == 0, ended.stderr
+    after = registry.versions("small")
+    assert [info.version for info in after[: len(before)]] == [info.version for info in before]
+    assert len(after) > len(before)
+    assert {info.tags["frontier"] for info in after} <= {"yes", "no"}
+    named = {alias: info for info in after for alias in info.aliases}
+    assert {"most-accurate", "sparsest", "knee"} <= set(named)
+    assert all(info.frontier for alias, info in named.items() if alias != "mine")
+    best = max(info.figures["accuracy"] for info in after)
+    assert named["most-accurate"].figures["accuracy"] == best
+
+
 def test_doctor_finds_all_well_here(swept: Swept) -> None:
     shell, _ = swept
     said = shell.run("doctor")
