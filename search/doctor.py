@@ -41,7 +41,7 @@ def _check(what: str, look: Callable[[], str]) -> Check:
     try:
         return Check(what, True, look())
     except Exception as fault:
-        return Check(what, False, str(fault).strip() or type(fault).__name__)
+        return Check(what, False, " ".join(str(fault).split()) or type(fault).__name__)
 
 
 def _python() -> str:

@@ -57,6 +57,17 @@ def shape_key(network: str, architecture: Mapping[str, Any]) -> str:
     return f"{network}|" + ",".join(f"{name}:{layer['in']}x{layer['out']}" for name, layer in layers.items())
 
 
+def cell(key: str, device: str, batch: int) -> str:
+    """Under which name a latency is kept."""
+    return f"{key}|{device}|{RUNTIME}|b{batch}|t{THREADS}"
+
+
+def _device_here() -> str:
+    from sparsweep.trainables.attempt import processor
+
+    return processor()
+
+
 class Meter:
     """Latencies by shape, kept in a file beside the sweeps."""
 
@@ -66,31 +77,28 @@ class Meter:
 
     def measure(self, network: str, points: Sequence[Point], folder_of: Callable[[int], Path]) -> dict[str, list[Any]]:
         """Per point id the records of all batches as plain data; a noisy one is left out, never published."""
-        known = self._known()
-        keys, jobs = {}, {}
+        known, here = self._known(), _device_here()
+        keys, jobs, device = {}, {}, here
         for point in points:
             if point.network is None:
                 continue
             path = folder_of(point.trial) / point.network
             key = shape_key(network, json.loads(Path(f"{path}.json").read_text()))
             keys[point.id] = key
-            if any(self._find(known, key, batch) is None for batch in BATCHES):
+            if any(cell(key, here, batch) not in known for batch in BATCHES):
                 jobs[key] = str(path)
         if jobs:
             device, timed = self.run_alone(time_networks, (network, list(jobs.items()), BATCHES))
+            known |= self._known()  # what another sweep has added meanwhile
             for key, records in timed.items():
-                for batch, record in records.items():
-                    if record is not None:
-                        known[f"{key}|{device}|{RUNTIME}|b{batch}|t{THREADS}"] = record
+                known |= {cell(key, device, batch): r for batch, r in records.items() if r is not None}
             self.path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(self.path, json.dumps(known))
-        found = {point: [self._find(known, key, batch) for batch in BATCHES] for point, key in keys.items()}
-        return {point: [r for r in records if r is not None] for point, records in found.items()}
+        cells = {
+            point: [cell(key, device if key in jobs else here, batch) for batch in BATCHES]
+            for point, key in keys.items()
+        }
+        return {point: [known[each] for each in own if each in known] for point, own in cells.items()}
 
     def _known(self) -> dict[str, dict[str, Any]]:
         return json.loads(self.path.read_text()) if self.path.exists() else {}
-
-    def _find(self, known: Mapping[str, dict[str, Any]], key: str, batch: int) -> dict[str, Any] | None:
-        from sparsweep.trainables.attempt import processor
-
-        return known.get(f"{key}|{processor()}|{RUNTIME}|b{batch}|t{THREADS}")

@@ -15,6 +15,8 @@ from sparsweep.trainables.record import TrialRecord
 
 PATIENCE_S = 30.0
 """How long the end of a sweep waits for a projection that fails again and again."""
+PAUSE_S = 1.0
+"""Between two tries."""
 
 
 class Ledger(Protocol):
@@ -59,22 +61,28 @@ class Projector:
         said = False
         while (record := self.records.get()) is not None:
             while True:
+                if said and self._ending is not None and time.monotonic() > self._ending:
+                    self.missed.append(record.number)  # untried: every try may take minutes
+                    break
                 try:
                     self._ledger = self._ledger or self.open_ledger()
                     self._ledger.log(record)
                 except Exception as fault:
                     if not said:
-                        reason = (str(fault).strip() or type(fault).__name__).splitlines()[0]
-                        self.say(f"the record stores do not answer ({reason}); going on, trying again")
+                        self._outage(fault)
                         said = True
-                    if self._ending is not None and time.monotonic() > self._ending:
-                        self.missed.append(record.number)
-                        break
-                    time.sleep(1)
+                    time.sleep(PAUSE_S)
                 else:
                     if said:
                         self.say("records are being taken again")
                         said = False
                     break
         if self._ledger is None and not self.missed:
-            self._ledger = self.open_ledger()
+            try:
+                self._ledger = self.open_ledger()
+            except Exception as fault:
+                self._outage(fault)
+
+    def _outage(self, fault: Exception) -> None:
+        reason = (str(fault).strip() or type(fault).__name__).splitlines()[0]
+        self.say(f"the record stores do not answer ({reason}); going on, trying again")

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sparsweep.search.curve import curve_value
+from sparsweep.search.curve import AXES, curve_value
 from sparsweep.search.with_optuna import Outcome, Study
 from sparsweep.spaces.constraint import Constraint
 from sparsweep.spaces.space import Row
-from sparsweep.trainables.attempt import lost, was_preempted
+from sparsweep.trainables.attempt import PREEMPTED, lost, was_preempted
 from sparsweep.trainables.point import Point
 from sparsweep.trainables.record import TrialRecord, TrialStore
 from sparsweep.trainables.tasks import Task
@@ -57,7 +57,7 @@ class Proposals:
             proposal = self.store.folder(number).proposal()
             if proposal is not None:
                 self.study.restore(number, proposal["setting"])
-        for record in self.store.records():
+        for record in sorted(self.store.records(), key=lambda record: (record.ended_ms, record.number)):
             self._tell(record)
             self.on_record(record)
         self.left = deque(sorted(self.study.unfinished().items()))
@@ -68,12 +68,13 @@ class Proposals:
         return self.deadline is not None and time.monotonic() >= self.deadline
 
     def exhausted(self) -> bool:
-        """Whether nothing more will be handed out."""
-        return self.late() or (not self.left and self.asked >= self.budget)
+        """Whether nothing more will be handed out; what is at work may be preempted and come back."""
+        return self.late() or (not self.left and not self.at_work and self.asked >= self.budget)
 
     def next(self) -> TrialPlan | None:
         """The next trial to run; None when the budget is spent (`exhausted`) or enough are at work already."""
-        if self.exhausted() or len(self.at_work) >= self.ahead:
+        spent = not self.left and self.asked >= self.budget
+        if self.late() or spent or len(self.at_work) >= self.ahead:
             return None
         if self.left:
             number, row = self.left.popleft()
@@ -99,6 +100,7 @@ class Proposals:
         record = folder.record()
         if record is None and death is not None:
             if was_preempted(folder):
+                (folder.attempt(folder.newest_attempt()) / PREEMPTED).unlink()  # excuses one death, not every later one
                 self.left.append((number, plan.setting))
                 return
             record = lost(plan, folder, death)
@@ -128,7 +130,7 @@ def outcome_of(
     if single_point:
         point = record.points[-1]
         rules = {str(r): r.violation(point.figures()) for r in constraints if r.figure in SEARCHABLE}
-        values = (point.accuracy, *(point.figures()[axis] for axis in axes))
+        values = (point.accuracy, *(AXES[axis](point) for axis in axes))
         return Outcome(number=record.number, values=values, attributes=attributes, violations=rules)
     worth = curve_value(searched_points(record.points, constraints), axes)
     attributes["best_accuracy"] = max(point.accuracy for point in record.points)

@@ -12,11 +12,12 @@ import fcntl
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from sparsweep.search.catalogue import catalogue
 from sparsweep.search.with_mlflow import without_password
@@ -129,14 +130,12 @@ class SweepFolder:
         """
         self.path.mkdir(parents=True, exist_ok=True)
         with (self.path / "lock").open("a+", encoding="utf-8") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not _locked(file):
                 file.seek(0)
                 holder = file.read().strip() or "unknown"
                 raise ValueError(
                     f"sweep {self.name} is being run by {holder}: wait for it, or start yours under another --name"
-                ) from None
+                )
             file.truncate(0)
             file.write(f"process {os.getpid()} on {socket.gethostname()}")
             file.flush()
@@ -146,7 +145,7 @@ class SweepFolder:
         """Whether a driver is at work on it now."""
         try:
             with (self.path / "lock").open("a") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except FileNotFoundError:
             return False
         except BlockingIOError:
@@ -164,6 +163,18 @@ class SweepFolder:
         for point, figures in notes.items():
             known.setdefault(point, {}).update(figures)
         write_atomically(self.path / "measured.json", json.dumps(known))
+
+
+def _locked(file: IO[str]) -> bool:
+    """Takes the lock, with patience for a `sparsweep status` that holds it for a blink to look."""
+    for _ in range(10):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.05)
+        else:
+            return True
+    return False
 
 
 def points_of(records: Iterator[TrialRecord], measured: Mapping[str, Mapping[str, Any]]) -> list[Point]:

@@ -5,6 +5,7 @@ With `descent: none` a row is one point and the study is multi-objective. The po
 `NAME/points`, for optuna-dashboard.
 """
 
+import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -64,7 +65,7 @@ class Study:
         study = optuna.create_study(
             storage=storage, study_name=name, directions=["maximize"] * len(objectives), load_if_exists=True
         )
-        seed += 7919 * len(study.get_trials(deepcopy=False))
+        seed = (seed + 7919 * len(study.get_trials(deepcopy=False))) % 2**32
         study.sampler = _sampler(sampler, seed)
         if not study.user_attrs:
             study.set_metric_names(list(objectives))
@@ -103,27 +104,34 @@ class Study:
         frozen = next((t for t in known if t.number == outcome.number), None)
         if frozen is not None and frozen.state.is_finished():
             return
-        trial = optuna.Trial(self.study, self._id_of(outcome.number))
+        trial_id = self._id_of(outcome.number)
         for name, value in outcome.attributes.items():
-            trial.set_user_attr(name, value)
-        for name, violation in outcome.violations.items():
-            trial.set_constraint(name, violation)
+            self.study._storage.set_trial_user_attr(trial_id, name, value)
+        if outcome.violations:  # optuna.Trial asks the sampler for a whole proposal when it is made
+            trial = optuna.Trial(self.study, trial_id)
+            for name, violation in outcome.violations.items():
+                trial.set_constraint(name, violation)
         if outcome.values is None:
             self.study.tell(outcome.number, state=TrialState.FAIL)
         else:
             self.study.tell(outcome.number, list(outcome.values))
 
     def restore(self, number: int, row: Row) -> None:
-        """Puts back a proposal that the study has lost; it must be the next number."""
-        if number < len(self.study.get_trials(deepcopy=False)):
+        """Puts back a proposal that the study has lost, in ascending order; gone numbers between become failures."""
+        known = self.study.get_trials(deepcopy=False)
+        if number < len(known) and known[number].state != TrialState.WAITING:
             return
         parameters = _parameters(self.space, row)
-        self.study.add_trial(
-            create_trial(
-                state=TrialState.RUNNING, params=parameters,
-                distributions={name: d for name, d in _distributions(self.space).items() if name in parameters},
-            )
-        )  # fmt: skip
+        distributions = {name: d for name, d in _distributions(self.space).items() if name in parameters}
+        if number < len(known):  # a known-good row that waits in the new study: the old one's proposal takes its place
+            storage, trial_id = self.study._storage, self._id_of(number)
+            for name, allowed in distributions.items():
+                storage.set_trial_param(trial_id, name, allowed.to_internal_repr(parameters[name]), allowed)
+            storage.set_trial_state_values(trial_id, TrialState.RUNNING)
+            return
+        for _ in range(len(known), number):
+            self.study.add_trial(create_trial(state=TrialState.FAIL, user_attrs={"reason": "its folder is gone"}))
+        self.study.add_trial(create_trial(state=TrialState.RUNNING, params=parameters, distributions=distributions))
 
     def _id_of(self, number: int) -> int:
         trial_id: int = self.study._storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)
@@ -228,4 +236,7 @@ def _distributions(space: Space) -> dict[str, BaseDistribution]:
 def without_password(url: str) -> str:
     """The URL as it may be shown."""
     head, at, tail = url.rpartition("@")
-    return f"{head.rsplit(':', 1)[0]}:***@{tail}" if at and head.count(":") > 1 else url
+    scheme, colon, rest = head.partition("://")
+    user, secret, _ = rest.partition(":")
+    shown = f"{scheme}{colon}{user}:***@{tail}" if at and secret else url
+    return re.sub(r"(?i)([?&][^=&]*(?:password|token|secret)[^=&]*=)[^&]*", r"\1***", shown)

@@ -101,6 +101,7 @@ class PruningTrainable(tune.Trainable):  # type: ignore[misc]
         torch.set_num_threads(max(1, int(config["threads"])))
         torch.set_flush_denormal(True)
         self._attempt: Any = None
+        self._done = False
         self.plan, self.folder = config["plan"], config["folder"]
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -110,28 +111,43 @@ class PruningTrainable(tune.Trainable):  # type: ignore[misc]
         return True
 
     def step(self) -> dict[str, Any]:
-        """First trains, then descends to the end and commits; a fault of the trial's own is its recorded failure."""
+        """First trains, then descends to the end and commits; a fault of the trial's own is its recorded failure.
+
+        An attempt that was taken over by a newer one ends without a record: it is another driver's trial now.
+        """
+        from sparsweep.trainables.attempt import FencedError, PreemptedError
+
+        try:
+            return {"phase": self._work(), "done": self._done}
+        except PreemptedError:
+            raise
+        except FencedError:
+            return {"phase": "fenced", "done": True}
+
+    def _work(self) -> str:
         from sparsweep.trainables.attempt import Attempt, FencedError, PreemptedError, lost, reason_of
         from sparsweep.trainables.record import TrialFolder
 
+        self._done = True
+        folder = TrialFolder(Path(self.folder))
         try:
             if self._attempt is None:
                 device = "cuda" if self.trial_resources_gpu() else "cpu"
-                self._attempt = Attempt.begin(plan_from(self.plan), TrialFolder(Path(self.folder)), device)
-                more = self._attempt.run(until=lambda trial: trial.phase != "train")
+                self._attempt = Attempt.begin(plan_from(self.plan), folder, device)
+                self._done = not self._attempt.run(until=lambda trial: trial.phase != "train")
             else:
-                more = self._attempt.run()
-            if more:
-                return {"phase": self._attempt.trial.phase, "done": False}
-            self._attempt.commit()
+                self._done = not self._attempt.run()
+            if self._done:
+                self._attempt.commit()
         except (FencedError, PreemptedError):
             raise
         except Exception as fault:
+            self._done = True
             if self._attempt is None:
-                lost(plan_from(self.plan), TrialFolder(Path(self.folder)), reason_of(fault))
+                lost(plan_from(self.plan), folder, reason_of(fault))
             else:
                 self._attempt.fail(fault)
-        return {"phase": "done", "done": True}
+        return "done" if self._done else str(self._attempt.trial.phase)
 
     def trial_resources_gpu(self) -> bool:
         """Whether Ray gave this trial a share of a GPU."""

@@ -32,4 +32,5 @@ class Paired:
 
 def _sign_test(differences: Sequence[float]) -> float:
     signs = [d > 0 for d in differences if d]
-    return sum(comb(len(signs), wins) for wins in range(sum(signs), len(signs) + 1)) / 2 ** len(signs)
+    as_many = sum(comb(len(signs), wins) for wins in range(sum(signs), len(signs) + 1))
+    return as_many / float(2 ** len(signs))

@@ -1,0 +1,305 @@
+"""The sweep's bookkeeping: what is handed out, what comes back, and what every kind of interruption leaves."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.storages import InMemoryStorage
+
+from sparsweep.search.proposals import Proposals, outcome_of, searched_points
+from sparsweep.search.with_optuna import Study, delete
+from sparsweep.spaces.constraint import Constraint
+from sparsweep.spaces.space import Row
+from sparsweep.trainables.attempt import PREEMPTED
+from sparsweep.trainables.record import TrialRecord, TrialStore
+from sparsweep.trainables.tasks import Task
+from tests.search.points import make_point
+from tests.search.records import GOOD, SPACE, commit, make_record
+
+Make = Callable[..., Proposals]
+HALF = make_point(accuracy=0.8, sparsity=0.5)
+
+
+@pytest.fixture()
+def storage() -> InMemoryStorage:
+    return InMemoryStorage()
+
+
+@pytest.fixture()
+def seen() -> list[TrialRecord]:
+    return []
+
+
+@pytest.fixture()
+def driver(tmp_path: Path, storage: InMemoryStorage, seen: list[TrialRecord]) -> Make:
+    """Makes what a newly started driver has over the same study and store."""
+
+    def made(**given: Any) -> Proposals:
+        study = Study.open(storage, "digits", SPACE, sampler="random", seed=0, objectives=("curve_value",))
+        study.propose_first([GOOD])
+        defaults: dict[str, Any] = {
+            "study": study, "store": TrialStore(tmp_path / "trials"),
+            "task": Task(network="lenet-digits", data="digits"), "fixed": {"epochs": 2}, "axes": ("macs_removed",),
+            "constraints": (), "single_point": False, "budget": 3, "deadline": None, "seed": 7,
+            "on_record": seen.append,
+        }  # fmt: skip
+        proposals = Proposals(**(defaults | given))
+        proposals.reconcile()
+        return proposals
+
+    return made
+
+
+def handed_out(proposals: Proposals) -> dict[int, Row]:
+    rows = {}
+    while (plan := proposals.next()) is not None:
+        rows[plan.number] = plan.setting
+    return rows
+
+
+def states(proposals: Proposals) -> list[str]:
+    return [trial.state.name for trial in proposals.study.study.trials]
+
+
+def test_no_more_than_the_budget_is_handed_out(driver: Make) -> None:
+    proposals = driver(budget=3)
+    assert not proposals.exhausted()
+    assert list(handed_out(proposals)) == [0, 1, 2]
+    assert proposals.next() is None
+    for number in range(3):
+        commit(proposals.store, make_record(number, HALF))
+        proposals.ended(number)
+    assert proposals.exhausted()
+    assert states(proposals) == ["COMPLETE"] * 3
+
+
+def test_a_plan_has_its_own_seed_and_is_written_down_before_it_is_handed_out(driver: Make) -> None:
+    proposals = driver()
+    plan = proposals.next()
+    assert plan is not None
+    assert (plan.number, plan.setting, plan.seed, plan.fixed) == (0, GOOD, 700_021, {"epochs": 2})
+    assert proposals.store.folder(0).proposal() == {"number": 0, "setting": GOOD, "seed": 700_021}
+
+
+def test_only_so_many_are_handed_out_ahead(driver: Make) -> None:
+    proposals = driver(ahead=2)
+    assert list(handed_out(proposals)) == [0, 1]
+    assert not proposals.exhausted()
+    commit(proposals.store, make_record(0, HALF))
+    proposals.ended(0)
+    assert list(handed_out(proposals)) == [2]
+
+
+def test_nothing_is_handed_out_after_the_deadline(driver: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    proposals = driver(deadline=110.0)
+    assert proposals.next() is not None
+    now = 109.9
+    assert not proposals.late()
+    now = 110.0
+    assert proposals.late()
+    assert proposals.exhausted()
+    assert proposals.next() is None
+
+
+def test_a_record_that_was_not_told_is_told_after_a_restart(driver: Make, seen: list[TrialRecord]) -> None:
+    first = driver()
+    handed_out(first)
+    commit(first.store, make_record(1, HALF))  # killed before `ended`
+    second = driver()
+    assert states(second) == ["RUNNING", "COMPLETE", "RUNNING"]
+    assert second.study.study.trials[1].value == pytest.approx(0.4)
+    assert [record.number for record in seen] == [1]
+    assert list(handed_out(second)) == [0, 2]
+
+
+def test_a_record_that_was_told_but_not_projected_is_projected_after_a_restart(
+    driver: Make, seen: list[TrialRecord]
+) -> None:
+    first = driver(on_record=lambda record: None)
+    first.next()
+    commit(first.store, make_record(0, HALF))
+    first.ended(0)
+    second = driver()
+    assert [record.number for record in seen] == [0]
+    assert states(second) == ["COMPLETE"]
+    assert list(handed_out(second)) == [1, 2]
+
+
+def test_proposals_without_a_record_are_handed_out_first_with_their_rows_and_seeds(driver: Make) -> None:
+    first = driver()
+    rows = handed_out(first)
+    seeds = {number: plan.seed for number, plan in first.at_work.items()}
+    second = driver()
+    assert handed_out(second) == rows
+    assert {number: plan.seed for number, plan in second.at_work.items()} == seeds
+
+
+def test_a_proposal_asked_for_but_never_written_down_is_not_lost(driver: Make) -> None:
+    first = driver()
+    number, row = first.study.ask()  # killed between the study and the folder
+    assert first.store.numbers() == []
+    assert handed_out(driver(budget=1)) == {number: row}
+
+
+def test_a_deleted_study_is_rebuilt_from_the_folders(driver: Make, storage: InMemoryStorage) -> None:
+    first = driver()
+    rows = handed_out(first)
+    commit(first.store, make_record(0, HALF, setting=rows[0]))
+    commit(first.store, make_record(2, reason="diverged", setting=rows[2]))
+    delete(storage, "digits")
+    second = driver()
+    assert states(second) == ["COMPLETE", "RUNNING", "FAIL"]
+    assert handed_out(second) == {1: rows[1]}
+
+
+def test_the_budget_can_grow(driver: Make) -> None:
+    first = driver(budget=1)
+    first.next()
+    commit(first.store, make_record(0, HALF))
+    first.ended(0)
+    assert driver(budget=1).exhausted()
+    assert list(handed_out(driver(budget=3))) == [1, 2]
+
+
+def test_reconciling_twice_changes_nothing(driver: Make, seen: list[TrialRecord]) -> None:
+    first = driver()
+    handed_out(first)
+    commit(first.store, make_record(1, HALF))
+    second, third = driver(), driver()
+    assert states(second) == states(third) == ["RUNNING", "COMPLETE", "RUNNING"]
+    assert second.left == third.left
+    assert [record.number for record in seen] == [1, 1]
+
+
+def test_records_are_replayed_in_the_order_in_which_they_ended(driver: Make, seen: list[TrialRecord]) -> None:
+    first = driver()
+    handed_out(first)
+    for number, ended_s in ((0, 9.0), (1, 3.0), (2, 6.0)):
+        commit(first.store, make_record(number, HALF, ended_s=ended_s))
+    driver()
+    assert [record.number for record in seen] == [1, 2, 0]
+
+
+def test_a_death_is_one_failed_record_with_its_reason(driver: Make, seen: list[TrialRecord]) -> None:
+    proposals = driver()
+    proposals.next()
+    proposals.store.folder(0).claim_attempt()
+    proposals.ended(0, "the trial's process died")
+    assert [(r.number, r.state, r.reason) for r in seen] == [(0, "failed", "the trial's process died")]
+    assert states(proposals) == ["FAIL"]
+    assert [r.state for r in proposals.store.records()] == ["failed"]
+    assert list(handed_out(driver())) == [1, 2]
+
+
+def test_a_death_before_the_first_attempt_is_a_failure_as_well(driver: Make, seen: list[TrialRecord]) -> None:
+    proposals = driver()
+    proposals.next()
+    proposals.ended(0, "no node took it")
+    assert [(r.attempt, r.reason) for r in seen] == [(1, "no node took it")]
+
+
+def test_a_death_after_the_commit_leaves_the_trial_done(driver: Make, seen: list[TrialRecord]) -> None:
+    proposals = driver()
+    proposals.next()
+    commit(proposals.store, make_record(0, HALF))
+    proposals.ended(0, "the trial's process died")
+    assert [(r.state, r.reason) for r in seen] == [("done", None)]
+    assert states(proposals) == ["COMPLETE"]
+
+
+def preempt(proposals: Proposals, number: int) -> None:
+    folder = proposals.store.folder(number)
+    (folder.attempt(folder.claim_attempt()) / PREEMPTED).touch()
+
+
+def test_a_preempted_trial_goes_back_in_line_with_its_row(driver: Make, seen: list[TrialRecord]) -> None:
+    proposals = driver(budget=1)
+    plan = proposals.next()
+    preempt(proposals, 0)
+    proposals.ended(0, "the trial's process died")
+    assert seen == []
+    assert proposals.next() == plan
+    assert states(proposals) == ["RUNNING"]
+
+
+def test_while_a_trial_is_at_work_it_may_come_back_so_nothing_is_exhausted(driver: Make) -> None:
+    proposals = driver(budget=1)
+    proposals.next()
+    assert proposals.next() is None
+    assert not proposals.exhausted()
+    preempt(proposals, 0)
+    proposals.ended(0, "the trial's process died")
+    assert not proposals.exhausted()
+    assert proposals.next() is not None
+
+
+def test_a_death_before_the_next_attempt_of_a_preempted_trial_is_a_failure_not_an_endless_queue(
+    driver: Make, seen: list[TrialRecord]
+) -> None:
+    proposals = driver(budget=1)
+    proposals.next()
+    preempt(proposals, 0)
+    proposals.ended(0, "told to end")
+    proposals.next()
+    proposals.ended(0, "no worker can start")
+    assert [(r.state, r.reason) for r in seen] == [("failed", "no worker can start")]
+
+
+def test_a_stopped_trial_stays_unfinished_and_is_run_by_the_next_driver(driver: Make, seen: list[TrialRecord]) -> None:
+    proposals = driver(budget=1)
+    plan = proposals.next()
+    proposals.store.folder(0).claim_attempt()
+    proposals.ended(0)
+    assert (seen, states(proposals)) == ([], ["RUNNING"])
+    assert proposals.at_work == {}
+    assert driver(budget=1).next() == plan
+
+
+CURVE = (
+    make_point(cut="00", accuracy=0.9, sparsity=0.5, macs_removed=0.5),
+    make_point(cut="01", accuracy=0.5, sparsity=0.9, macs_removed=0.8),
+)
+
+
+def test_a_curve_is_worth_its_hypervolume() -> None:
+    told = outcome_of(make_record(4, *CURVE), ("macs_removed",), (), single_point=False)
+    assert (told.number, told.violations) == (4, {})
+    assert told.values == pytest.approx((0.9 * 0.5 + 0.5 * 0.3,))
+    assert told.attributes == {"seconds": 1.0, "best_accuracy": 0.9}
+
+
+def test_points_that_miss_a_constraint_add_nothing_to_the_curve() -> None:
+    rules = (Constraint.parse("accuracy >= 0.8"),)
+    told = outcome_of(make_record(0, *CURVE), ("macs_removed",), rules, single_point=False)
+    assert told.values == pytest.approx((0.45,))
+    none = outcome_of(
+        make_record(0, *CURVE), ("macs_removed",), (Constraint.parse("accuracy >= 0.95"),), single_point=False
+    )
+    assert none.values == (0.0,)
+
+
+def test_a_constraint_on_what_is_measured_at_the_end_is_not_judged_before() -> None:
+    rules = [Constraint.parse("speedup >= 2"), Constraint.parse("latency_ms <= 1"), Constraint.parse("sparsity > 0.6")]
+    assert searched_points(CURVE, rules) == [CURVE[1]]
+    told = outcome_of(make_record(0, CURVE[0]), ("macs_removed",), rules, single_point=True)
+    assert told.violations == {"sparsity > 0.6": pytest.approx(0.1)}
+
+
+def test_a_single_point_is_told_as_one_value_per_objective() -> None:
+    rules = (Constraint.parse("accuracy >= 0.95"),)
+    axes = ("macs_removed", "macs_ideal_removed", "sparsity", "size_removed")
+    point = make_point(accuracy=0.9, sparsity=0.5, macs_removed=0.25, macs_ideal=400)
+    told = outcome_of(make_record(0, point), axes, rules, single_point=True)
+    assert told.values == pytest.approx((0.9, 0.25, 0.6, 0.5, 0.5))
+    assert told.violations == {"accuracy >= 0.95": pytest.approx(0.05)}
+
+
+@pytest.mark.parametrize("single_point", [False, True])
+def test_a_failed_trial_has_a_reason_and_no_value(single_point: bool) -> None:
+    told = outcome_of(make_record(0, reason="diverged: loss is nan"), ("sparsity",), (), single_point=single_point)
+    assert (told.values, told.violations) == (None, {})
+    assert told.attributes == {"seconds": 1.0, "reason": "diverged: loss is nan"}
