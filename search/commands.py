@@ -104,10 +104,13 @@ def _tell(job: "Job", delivered: "Delivered", console: "Console") -> None:
     title = f"{len(frontier.points)} points on the frontier of {job.folder.name}"
     console.print(frontier_table(frontier.points, frontier.objectives, title=title, width=console.width))
     line(f"hypervolume {frontier.macs_hypervolume:.4f} (validation accuracy x share of MACs removed, reference 0, 0)")
-    timed = next((p.timing for p in frontier.points if p.timing), None)
-    if timed is not None:
-        line(f"speedup on {timed.device}, batch {timed.batch}, {timed.threads} thread, {timed.runtime}, median of "
-             f"{timed.pairs} interleaved pairs, spread (IQR / median) <= 0.1")  # fmt: skip
+    timed = [p.timing for p in frontier.points if p.timing]
+    if timed:
+        at, pairs = timed[0], min(record.pairs for record in timed)
+        line(
+            f"speedup on {at.device}, batch {at.batch}, {at.threads} thread, {at.runtime}: medians of {pairs} or more "
+            "interleaved pairs, spread (IQR / median) at most 0.1"
+        )
     if delivered.noisy:
         line(f"{delivered.noisy} networks could not be timed quietly: sparsweep resume {job.folder.name} tries again")
     for picture in delivered.pictures:
