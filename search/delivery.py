@@ -61,16 +61,21 @@ def deliver(
     progress.entered("testing the frontier")
     _test(frontier.points, folder, store, task)
     frontier, points = frontier_now(sweep, folder, store)
-    versions: dict[str, str] = {}
-    if ledger is not None and frontier.points:
-        progress.entered("registering")
-        versions = _register(frontier, sweep, folder, store, task, ledger, tracking_uri)
-        frontier, points = frontier_now(sweep, folder, store)
     progress.entered("drawing")
     pictures = _draw(frontier, points, folder)
-    if ledger is not None:
-        ledger.log_frontier(frontier.as_json(), pictures, progress.history)
-        ledger.finish()
+    versions: dict[str, str] = {}
+    try:
+        if ledger is not None and frontier.points:
+            progress.entered("registering")
+            versions = _register(frontier, sweep, folder, store, task, ledger, tracking_uri)
+            frontier, points = frontier_now(sweep, folder, store)
+            pictures = _draw(frontier, points, folder)
+        if ledger is not None:
+            ledger.log_frontier(frontier.as_json(), pictures, progress.history)
+            ledger.finish()
+    except Exception as fault:
+        reason = (str(fault).strip() or type(fault).__name__).splitlines()[0]
+        progress.say(f"MLflow does not take the frontier ({reason}): sparsweep resume {folder.name} registers it later")
     progress.entered("done")
     return Delivered(
         frontier=frontier, points=tuple(points), model=sweep.model, versions=versions, pictures=pictures, noisy=noisy
@@ -142,13 +147,22 @@ def _register(
         version = registry.publish(
             Publication(
                 model=sweep.model, sweep=folder.name, point=point, fingerprint=task.fingerprint(), example=example,
-                network=load_network(path, task.build), run_id=str(ledger.run_of(point.trial)),
+                network=load_network(path, task.build), run_id=_run_of(ledger, store, point),
                 files={"network.safetensors": Path(f"{path}.safetensors"), "architecture.json": Path(f"{path}.json")},
                 tags=_device_tags(point),
             )
         )  # fmt: skip
         folder.note({point.id: {"model_version": version}})
     return restand(registry, sweep.model, task.fingerprint(), sweep.objectives.directions)
+
+
+def _run_of(ledger: "Ledger", store: TrialStore, point: Point) -> str:
+    """The trial's MLflow run, logged now if its projection has lagged so far."""
+    if (known := ledger.run_of(point.trial)) is not None:
+        return known
+    record = store.folder(point.trial).record()
+    assert record is not None, "a point without a record"
+    return ledger.log_trial(record)
 
 
 def _device_tags(point: Point) -> dict[str, str]:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from sparsweep.search import with_mlflow
 from sparsweep.search.catalogue import catalogue
-from sparsweep.search.curve import curve_value, search_axes
+from sparsweep.search.clerk import Clerk
+from sparsweep.search.curve import AXES, curve_value, search_axes
 from sparsweep.search.delivery import Delivered, deliver
 from sparsweep.search.home import Home
 from sparsweep.search.progress import Progress
@@ -27,7 +28,7 @@ from sparsweep.search.sweep_folder import SweepFolder, Where
 from sparsweep.search.with_optuna import PointsStudy, Study, open_storage
 from sparsweep.spaces.space import Choice, Row, Space
 from sparsweep.spaces.sweep_file import SweepFile
-from sparsweep.trainables.attempt import environment, run_trial
+from sparsweep.trainables.attempt import PreemptedError, environment, run_trial
 from sparsweep.trainables.methods import METHODS
 from sparsweep.trainables.record import TrialRecord, TrialStore
 from sparsweep.trainables.tasks import Task
@@ -107,8 +108,8 @@ def check(job: Job) -> None:
 
 def _run(job: Job, engine: "Engine", progress: Progress) -> Delivered:
     projector = Projector(open_ledger=lambda: _Ledger(job), say=progress.say)
-    projector.start()
     proposals = _proposals(job, progress, projector)
+    projector.start()
     try:
         engine.run(proposals, progress)
     finally:
@@ -137,6 +138,7 @@ def _proposals(job: Job, progress: Progress, projector: Projector) -> Proposals:
         open_storage(job.study_storage), job.folder.name, space, sampler=sweep.sampler.name, seed=sweep.sampler.seed,
         objectives=("accuracy", *job.axes) if single else ("curve_value",),
     )  # fmt: skip
+    study.claim(sweep.identity())
     study.propose_first(known_good_rows(sweep.methods, space))
 
     def on_record(record: TrialRecord) -> None:
@@ -184,7 +186,7 @@ class _Ledger:
         feasible = searched_points(record.points, self.job.sweep.constraints)
         self.ledger.log_trial(record, curve_value=curve_value(feasible, self.job.axes) if record.points else None)
         kept = [point for point in feasible if point.network is not None]
-        values = [(p.accuracy, *(p.figures()[axis] for axis in self.job.axes)) for p in kept]
+        values = [(p.accuracy, *(AXES[axis](p) for axis in self.job.axes)) for p in kept]
         self.study.add((p.id, record.setting, v) for p, v in zip(kept, values, strict=True))
 
 
@@ -235,7 +237,7 @@ class InlineEngine(Engine):
                 progress.started(1)
                 run_trial(plan, proposals.store.folder(plan.number), debug=True)
                 proposals.ended(plan.number)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, PreemptedError):
             self.stopped = True
 
     def alone(self, function: Callable[..., Any], arguments: Sequence[Any]) -> Any:
@@ -266,18 +268,24 @@ class RayEngine(Engine):
 
         self._started.result()
         progress.slots = with_ray.slot_count(self.slots)
+        if with_ray.node_count() > 1 and self.job.where.storage_path is None:
+            raise ValueError("a cluster of several nodes needs --storage-path: a folder that all of them share")
         if progress.slots < 1:
             raise ValueError(
                 f"no node can give a trial {self.slots.cpu:g} CPUs and {self.slots.gpu:g} GPUs: lower resources in the "
                 "sweep file, or add nodes"
             )
         proposals.ahead = progress.slots + 1
-        stop, faults = threading.Event(), []
+        clerk, stop = Clerk(proposals), threading.Event()
+        clerk.start()
+        faults: list[BaseException] = []
+
+        def folder_of(number: int) -> Path:
+            return proposals.store.folder(number).path
 
         def work() -> None:
             try:
-                folder_of = lambda number: proposals.store.folder(number).path  # noqa: E731
-                with_ray.run_trials(proposals, self.slots, folder_of, self.job.folder.path / "ray", stop)
+                with_ray.run_trials(clerk, self.slots, folder_of, self.job.folder.path / "ray", stop)
             except BaseException as fault:
                 faults.append(fault)
 
@@ -286,7 +294,7 @@ class RayEngine(Engine):
         try:
             while thread.is_alive():
                 thread.join(0.2)
-                progress.started(len(proposals.at_work))
+                progress.started(clerk.running())
                 if proposals.late():
                     stop.set()
         except KeyboardInterrupt:
@@ -294,6 +302,7 @@ class RayEngine(Engine):
             stop.set()
             progress.say("stopping; what finished is kept")
             thread.join(STOP_GRACE_S)
+        clerk.close()
         if faults and not self.stopped:
             raise faults[0]
 

@@ -5,6 +5,7 @@ With `descent: none` a row is one point and the study is multi-objective. The po
 `NAME/points`, for optuna-dashboard.
 """
 
+import json
 import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -67,11 +68,23 @@ class Study:
         )
         seed = (seed + 7919 * len(study.get_trials(deepcopy=False))) % 2**32
         study.sampler = _sampler(sampler, seed)
-        if not study.user_attrs:
+        if "sparsweep" not in study.user_attrs:
             study.set_metric_names(list(objectives))
             described = {"sampler": type(study.sampler).__name__, "seed": seed, "optuna": optuna.__version__}
             study.set_user_attr("sparsweep", described)
         return cls(study=study, space=space)
+
+    def claim(self, identity: Mapping[str, Any]) -> None:
+        """Binds the study to what is searched. Raises ValueError where its name stands for another search here."""
+        known = self.study.user_attrs.get("sweep")
+        text = json.dumps(identity, sort_keys=True, default=str)
+        if known is None:
+            self.study.set_user_attr("sweep", text)
+        elif known != text:
+            raise ValueError(
+                f"the study {self.study.study_name} in this database belongs to another search: give this one another "
+                "--name, or another --study-storage"
+            )
 
     def propose_first(self, rows: Iterable[Row]) -> None:
         """Known-good settings, laid into the space, to be proposed before anything else; once a study."""

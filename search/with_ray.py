@@ -33,7 +33,7 @@ from sparsweep.trainables.trial import TrialPlan  # noqa: E402
 
 
 class Source(Protocol):
-    """Where trials come from and go to; `search.proposals.Proposals` is one."""
+    """Where trials come from and go to; `search.clerk.Clerk` is one."""
 
     def next(self) -> TrialPlan | None: ...
     def exhausted(self) -> bool: ...
@@ -70,11 +70,17 @@ def start(slots: Slots) -> None:
 
 
 def slot_count(slots: Slots) -> int:
-    """How many trials can run at once."""
-    have = ray.cluster_resources()
-    by_cpu = have.get("CPU", 0) / slots.cpu
-    by_gpu = have.get("GPU", 0) / slots.gpu if slots.gpu else by_cpu
-    return int(min(by_cpu, by_gpu))
+    """How many trials can run at once: what fits on each node, added up."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return sum(
+        int(min(have.get("CPU", 0) / slots.cpu, have.get("GPU", 0) / slots.gpu if slots.gpu else float("inf")))
+        for have in nodes
+    )
+
+
+def node_count() -> int:
+    """How many nodes are alive."""
+    return sum(node["Alive"] for node in ray.nodes())
 
 
 def described() -> str:
@@ -173,11 +179,11 @@ def plan_from(data: Mapping[str, Any]) -> TrialPlan:
 
 
 class SourceSearcher(Searcher):  # type: ignore[misc]
-    """Tune's view of a Source. A proposal that raises costs that proposal, not the sweep."""
+    """Tune's view of a Source."""
 
-    def __init__(self, source: Source, folder_of: Callable[[int], Path], threads: int) -> None:
+    def __init__(self, source: Source, folder_of: Callable[[int], Path], threads: int, stop: threading.Event) -> None:
         super().__init__(metric=None, mode=None)
-        self.source, self.folder_of, self.threads = source, folder_of, threads
+        self.source, self.folder_of, self.threads, self.stop = source, folder_of, threads, stop
         self.numbers: dict[str, int] = {}
 
     def suggest(self, trial_id: str) -> Any:
@@ -190,7 +196,8 @@ class SourceSearcher(Searcher):  # type: ignore[misc]
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         number = self.numbers.pop(trial_id, None)
         if number is not None:
-            death = "the trial's process died (killed, out of memory or crashed)" if error else None
+            died = error and not self.stop.is_set()  # our own stop kills processes too
+            death = "the trial's process died (killed, out of memory or crashed)" if died else None
             self.source.ended(number, death)
 
     def set_search_properties(self, metric: Any, mode: Any, config: Any, **spec: Any) -> bool:
@@ -246,7 +253,7 @@ def run_trials(
     tuner = tune.Tuner(
         tune.with_resources(PruningTrainable, needs),
         tune_config=tune.TuneConfig(
-            search_alg=SourceSearcher(source, folder_of, int(slots.cpu)), num_samples=-1, reuse_actors=True,
+            search_alg=SourceSearcher(source, folder_of, int(slots.cpu), stop), num_samples=-1, reuse_actors=True,
             trial_name_creator=_short_name, trial_dirname_creator=_short_name,
         ),
         run_config=tune.RunConfig(

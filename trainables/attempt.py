@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -212,11 +213,16 @@ def own_front(points: list[Point]) -> list[Point]:
     return [p for p in points if not any(beaten(p, by=q) for q in points)]
 
 
+@cache
+def _versions() -> dict[str, str]:
+    names = ("sparsweep", "torch", "torchvision", "torch-pruning", "ray", "optuna", "mlflow")
+    return {name: version(name) for name in names}
+
+
 def environment() -> dict[str, str]:
     """Versions, processor and host of this process."""
-    names = ("sparsweep", "torch", "torchvision", "torch-pruning", "ray", "optuna", "mlflow")
     return {
-        **{name: version(name) for name in names},
+        **_versions(),
         "python": platform.python_version(),
         "host": socket.gethostname(),
         "threads": str(torch.get_num_threads()),
@@ -224,6 +230,7 @@ def environment() -> dict[str, str]:
     }
 
 
+@cache
 def processor() -> str:
     """The processor's name as the kernel gives it."""
     try:

@@ -22,17 +22,17 @@ Make = Callable[..., Proposals]
 HALF = make_point(accuracy=0.8, sparsity=0.5)
 
 
-@pytest.fixture()
+@pytest.fixture
 def storage() -> InMemoryStorage:
     return InMemoryStorage()
 
 
-@pytest.fixture()
+@pytest.fixture
 def seen() -> list[TrialRecord]:
     return []
 
 
-@pytest.fixture()
+@pytest.fixture
 def driver(tmp_path: Path, storage: InMemoryStorage, seen: list[TrialRecord]) -> Make:
     """Makes what a newly started driver has over the same study and store."""
 

@@ -29,7 +29,7 @@ def a_sweep(text: str = SWEEP) -> SweepFile:
     return read_sweep(text, catalogue(), title="tiny.yaml")
 
 
-@pytest.fixture()
+@pytest.fixture
 def folder(tmp_path: Path) -> SweepFolder:
     return SweepFolder(tmp_path / "sweeps" / "tiny")
 
@@ -155,7 +155,7 @@ def test_the_data_root_is_an_absolute_path(monkeypatch: pytest.MonkeyPatch, tmp_
     assert task_of(a_sweep(), Where()).data_root is None
 
 
-@pytest.fixture()
+@pytest.fixture
 def unset(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     monkeypatch.delenv("SPARSWEEP_HOME", raising=False)
     return monkeypatch

@@ -44,7 +44,7 @@ def states(study: Study) -> list[str]:
     return [trial.state.name for trial in study.study.trials]
 
 
-@pytest.fixture()
+@pytest.fixture
 def url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'studies.db'}"
 
@@ -64,7 +64,7 @@ def test_every_proposal_lies_in_the_space_and_zero_is_exactly_zero(url: str) -> 
     assert all(SPACE.labels_of(row) for row in rows)
     attentions = [row["attention"] for row in rows if row["method"] == "gasl"]
     assert 0.0 in attentions
-    assert all(value == 0 or isinstance(value, float) and value >= 1e-3 for value in attentions)
+    assert all(value == 0 or (isinstance(value, float) and value >= 1e-3) for value in attentions)
     assert {row["method"] for row in rows} == {"gasl", "magnitude"}
     assert not any("strength" in row for row in rows if row["method"] == "magnitude")
 

@@ -1,0 +1,97 @@
+"""Keeps the paperwork off the slots: proposals are asked for ahead, outcomes are told behind, in a thread of its own.
+
+Asking the sampler and telling a database take tens of milliseconds each; a slot that waited for them would idle.
+"""
+
+import queue
+import threading
+import time
+from collections import deque
+
+from sparsweep.search.proposals import Proposals
+from sparsweep.trainables.trial import TrialPlan
+
+IDLE_S = 0.05
+MOST_MISSES = 5
+"""How often in a row the study may fail to answer, with growing pauses, before the sweep gives up."""
+
+
+class Clerk:
+    """Stands between proposals and slots; a source of trials whose every answer is immediate.
+
+    How many trials are proposed ahead of the slots is `proposals.ahead` less the slots: one is enough to keep them
+    busy, and every further one would be proposed knowing less.
+    """
+
+    def __init__(self, proposals: Proposals) -> None:
+        self.proposals = proposals
+        self.fault: BaseException | None = None
+        self._ready: deque[TrialPlan] = deque()
+        self._ended: queue.SimpleQueue[tuple[int, str | None] | None] = queue.SimpleQueue()
+        self._spent = False
+        self._misses = 0
+        self._thread = threading.Thread(target=self._work, name="clerk", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def next(self) -> TrialPlan | None:
+        """The next trial, if one is ready."""
+        return self._ready.popleft() if self._ready else None
+
+    def exhausted(self) -> bool:
+        """Whether no trial will come any more."""
+        return self.fault is not None or (self._spent and not self._ready)
+
+    def running(self) -> int:
+        """How many trials are with the slots."""
+        return max(len(self.proposals.at_work) - len(self._ready), 0)
+
+    def ended(self, number: int, death: str | None = None) -> None:
+        """See `Proposals.ended`; done soon."""
+        self._ended.put((number, death))
+
+    def close(self) -> None:
+        """Waits until every outcome is told; what was proposed but not run stays unfinished in the study.
+
+        Slots that were stopped may have committed without a word: their records are told too.
+
+        Raises:
+            BaseException: what the study or the store raised, if anything.
+        """
+        self._ended.put(None)
+        self._thread.join()
+        if self.fault is not None:
+            raise self.fault
+        for number in list(self.proposals.at_work):
+            self.proposals.ended(number)
+
+    def _work(self) -> None:
+        try:
+            while True:
+                plan = self._propose()
+                self._spent = self.proposals.exhausted()
+                try:
+                    ended = self._ended.get(timeout=0 if plan else IDLE_S)
+                except queue.Empty:
+                    continue
+                if ended is None:
+                    return
+                self.proposals.ended(*ended)
+        except BaseException as fault:
+            self.fault = fault
+
+    def _propose(self) -> TrialPlan | None:
+        """Makes one more trial ready, if one is wanted; a study that does not answer is asked again for a while."""
+        try:
+            plan = self.proposals.next()
+        except Exception:
+            self._misses += 1
+            if self._misses > MOST_MISSES:
+                raise
+            time.sleep(self._misses)
+            return None
+        self._misses = 0
+        if plan is not None:
+            self._ready.append(plan)
+        return plan

@@ -1,0 +1,115 @@
+"""What a user sees while a sweep runs."""
+
+import io
+import json
+import time
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from sparsweep.search.progress import Progress, clock
+from tests.search.points import make_point
+from tests.search.records import make_record
+
+
+@pytest.fixture
+def progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Progress:
+    monkeypatch.setattr(time, "monotonic", lambda: 1000.0)
+    return Progress(4, ("macs_removed", "sparsity"), (), tmp_path / "status.json")
+
+
+def end(progress: Progress, number: int, accuracy: float, sparsity: float, *, ended_s: float = 2.0) -> None:
+    point = make_point(number, accuracy=accuracy, sparsity=sparsity)
+    progress.ended(make_record(number, point, ended_s=ended_s), [point])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(0, "0:00"), (7.4, "0:07"), (754, "12:34"), (3599.6, "1:00:00"), (3723, "1:02:03")]
+)
+def test_a_clock(seconds: float, shown: str) -> None:
+    assert clock(seconds) == shown
+
+
+def test_the_line_before_anything_has_ended(progress: Progress) -> None:
+    assert progress.left_s() is None
+    assert progress.line() == (
+        "[0:00] starting: 0/4 done, 0 running, 0 failed, best accuracy 0.0000, "
+        "hypervolume 0.0000 (accuracy x macs removed)"
+    )
+
+
+def test_the_line_counts_trials_and_names_the_best(progress: Progress, monkeypatch: pytest.MonkeyPatch) -> None:
+    progress.started(2)
+    end(progress, 0, 0.9, 0.5)
+    progress.ended(make_record(1, reason="diverged: loss is nan"), [])
+    monkeypatch.setattr(time, "monotonic", lambda: 1083.0)
+    assert progress.line() == (
+        "[1:23] searching: 1/4 done, 2 running, 1 failed, best accuracy 0.9000, "
+        "hypervolume 0.4500 (accuracy x macs removed), about 0:02 left"
+    )
+
+
+def test_the_time_left_is_shared_by_the_slots_and_ends_with_the_limit(progress: Progress) -> None:
+    end(progress, 0, 0.9, 0.5)
+    assert progress.left_s() == pytest.approx(3.0)
+    progress.slots = 2
+    assert progress.left_s() == pytest.approx(1.5)
+    progress.deadline = 1000.5
+    assert progress.left_s() == pytest.approx(0.5)
+    progress.deadline = 990.0
+    assert progress.left_s() == 0
+
+
+def test_the_history_says_when_the_hypervolume_grew(progress: Progress) -> None:
+    end(progress, 0, 0.9, 0.5, ended_s=10)
+    end(progress, 1, 0.8, 0.4, ended_s=11)
+    progress.ended(make_record(2, reason="out of memory", ended_s=12), [])
+    end(progress, 3, 0.5, 0.8, ended_s=13)
+    steps, ends_ms, volumes = zip(*progress.history, strict=True)
+    assert (steps, ends_ms) == ((1, 2, 3, 4), (10_000, 11_000, 12_000, 13_000))
+    assert volumes == pytest.approx((0.45, 0.45, 0.45, 0.45 + 0.5 * 0.3))
+
+
+def test_points_that_miss_a_constraint_count_for_the_accuracy_and_not_for_the_hypervolume(progress: Progress) -> None:
+    point = make_point(accuracy=0.7)
+    progress.ended(make_record(0, point), [])
+    assert (progress.tally.best_accuracy, progress.tally.hypervolume) == (0.7, 0.0)
+
+
+def test_the_status_file_says_the_same(progress: Progress) -> None:
+    progress.started(1)
+    end(progress, 0, 0.9, 0.5)
+    for number in (1, 2):
+        progress.ended(make_record(number, reason="diverged"), [])
+    status = json.loads(progress.status.read_text())
+    assert status.pop("at_ms") > 1_700_000_000_000
+    assert status == {
+        "budget": 4, "done": 1, "failed": 2, "running": 1, "best_accuracy": 0.9, "hypervolume": 0.45,
+        "reasons": {"diverged": 2}, "phase": "searching",
+    }  # fmt: skip
+
+
+def test_off_a_terminal_the_last_line_is_printed_and_what_is_said_is_not_markup(tmp_path: Path) -> None:
+    text = io.StringIO()
+    progress = Progress(1, ("sparsity",), (), tmp_path / "status.json")
+    with progress.shown(Console(file=text, width=40)):
+        progress.say("cannot open [red]x[/red]")
+        progress.entered("done")
+    said, last = text.getvalue().splitlines()
+    assert said == "cannot open [red]x[/red]"
+    assert last.startswith("[0:00] done: 0/1 done")
+    assert [phase for phase, _ in progress.entries] == ["done"]
+
+
+def test_on_a_terminal_the_reasons_of_failures_are_shown(tmp_path: Path) -> None:
+    progress = Progress(2, ("sparsity",), (), tmp_path / "status.json")
+    text = io.StringIO()
+    with progress.shown(Console(file=text, width=200, force_terminal=True)):
+        progress.ended(make_record(0, reason="out of [memory]"), [])
+    assert "failed 1x: out of [memory]" in text.getvalue()
+
+
+def test_without_a_console_it_is_said_on_standard_error(progress: Progress, capsys: pytest.CaptureFixture[str]) -> None:
+    progress.say("going on")
+    assert capsys.readouterr().err == "going on\n"
