@@ -1,0 +1,109 @@
+"""The clerk between proposals and slots: answers at once, tells behind, loses nothing when it closes."""
+
+import time
+from typing import Any
+
+import pytest
+
+from sparsweep.search import clerk as clerk_module
+from sparsweep.search.clerk import Clerk
+
+
+class Proposals:
+    """Three proposals, at most `ahead` out at once."""
+
+    def __init__(self, ahead: int = 2, faults: int = 0) -> None:
+        self.ahead, self.faults = ahead, faults
+        self.left = [0, 1, 2]
+        self.at_work: dict[int, Any] = {}
+        self.told: list[tuple[int, str | None]] = []
+
+    def exhausted(self) -> bool:
+        return not self.left and not self.at_work
+
+    def next(self) -> Any:
+        if self.faults:
+            self.faults -= 1
+            raise OSError("database is locked")
+        if not self.left or len(self.at_work) >= self.ahead:
+            return None
+        number = self.left.pop(0)
+        self.at_work[number] = number
+        return number
+
+    def ended(self, number: int, death: str | None = None) -> None:
+        del self.at_work[number]
+        self.told.append((number, death))
+
+
+def taken(clerk: Clerk) -> Any:
+    """The next trial, once it is ready."""
+    deadline = time.monotonic() + 10
+    while (plan := clerk.next()) is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    return plan
+
+
+def started(proposals: Proposals) -> Clerk:
+    clerk = Clerk(proposals)  # type: ignore[arg-type]
+    clerk.start()
+    return clerk
+
+
+def test_trials_come_in_order_no_more_than_ahead_and_outcomes_are_told() -> None:
+    proposals = Proposals(ahead=2)
+    clerk = started(proposals)
+    assert [taken(clerk), taken(clerk)] == [0, 1]
+    assert clerk.next() is None
+    assert clerk.running() == 2
+    clerk.ended(0)
+    assert taken(clerk) == 2
+    clerk.ended(1, "killed")
+    clerk.ended(2)
+    clerk.close()
+    assert proposals.told == [(0, None), (1, "killed"), (2, None)]
+    assert proposals.exhausted()
+
+
+def test_it_is_exhausted_only_once_nothing_can_come_back() -> None:
+    clerk = started(Proposals(ahead=3))
+    numbers = [taken(clerk) for _ in range(3)]
+    time.sleep(0.1)
+    assert not clerk.exhausted()
+    for number in numbers:
+        clerk.ended(number)
+    deadline = time.monotonic() + 10
+    while not clerk.exhausted():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    clerk.close()
+
+
+def test_closing_tells_what_the_slots_committed_without_a_word() -> None:
+    proposals = Proposals(ahead=2)
+    clerk = started(proposals)
+    taken(clerk)
+    clerk.close()
+    assert (0, None) in proposals.told
+    assert not proposals.at_work
+
+
+def test_a_study_that_does_not_answer_for_a_while_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clerk_module, "time", type("NoTime", (), {"sleep": staticmethod(lambda seconds: None)}))
+    clerk = started(Proposals(faults=3))
+    assert taken(clerk) == 0
+    clerk.close()
+
+
+def test_a_study_that_never_answers_ends_the_sweep_with_its_fault() -> None:
+    proposals = Proposals(faults=100)
+    clerk = Clerk(proposals)  # type: ignore[arg-type]
+    clerk._misses = clerk_module.MOST_MISSES
+    clerk.start()
+    deadline = time.monotonic() + 10
+    while not clerk.exhausted():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    with pytest.raises(OSError, match="database is locked"):
+        clerk.close()
