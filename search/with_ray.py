@@ -1,11 +1,13 @@
 """Trials at work on Ray: a class trainable whose process is used again, fed by our own searcher.
 
-The only importer of ray. To Ray a trial reports two results (trained; done); what it found travels in its record. Ray's
+The only importer of ray. To Ray a trial reports one result, that it is done; what it found travels in its record. Ray's
 own checkpoints, loggers and restore are not used: a sweep goes on from the records with a new Tuner.
 """
 
+import contextlib
 import os
 import shutil
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -101,63 +103,31 @@ class PruningTrainable(tune.Trainable):  # type: ignore[misc]
     """One trial after the other in one process."""
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Sets the process's threads and begins the first trial when it is first asked to step."""
+        """Sets the process's threads, and its priority below the driver's, whose answers its slot waits for."""
         import torch
 
+        os.nice(5)
         torch.set_num_threads(max(1, int(config["threads"])))
         torch.set_flush_denormal(True)
-        self._attempt: Any = None
-        self._done = False
         self.plan, self.folder = config["plan"], config["folder"]
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Takes the next trial into the same process."""
-        self._attempt = None
         self.plan, self.folder = new_config["plan"], new_config["folder"]
         return True
 
     def step(self) -> dict[str, Any]:
-        """First trains, then descends to the end and commits; a fault of the trial's own is its recorded failure.
+        """One whole trial; a fault of its own is its recorded failure, so to Tune it is done either way.
 
         An attempt that was taken over by a newer one ends without a record: it is another driver's trial now.
         """
-        from sparsweep.trainables.attempt import FencedError, PreemptedError
-
-        try:
-            return {"phase": self._work(), "done": self._done}
-        except PreemptedError:
-            raise
-        except FencedError:
-            return {"phase": "fenced", "done": True}
-
-    def _work(self) -> str:
-        from sparsweep.trainables.attempt import Attempt, FencedError, PreemptedError, lost, reason_of
+        from sparsweep.trainables.attempt import FencedError, run_trial
         from sparsweep.trainables.record import TrialFolder
 
-        self._done = True
-        folder = TrialFolder(Path(self.folder))
-        try:
-            if self._attempt is None:
-                device = "cuda" if self.trial_resources_gpu() else "cpu"
-                self._attempt = Attempt.begin(plan_from(self.plan), folder, device)
-                self._done = not self._attempt.run(until=lambda trial: trial.phase != "train")
-            else:
-                self._done = not self._attempt.run()
-            if self._done:
-                self._attempt.commit()
-        except (FencedError, PreemptedError):
-            raise
-        except Exception as fault:
-            self._done = True
-            if self._attempt is None:
-                lost(plan_from(self.plan), folder, reason_of(fault))
-            else:
-                self._attempt.fail(fault)
-        return "done" if self._done else str(self._attempt.trial.phase)
-
-    def trial_resources_gpu(self) -> bool:
-        """Whether Ray gave this trial a share of a GPU."""
-        return bool(ray.get_runtime_context().get_accelerator_ids().get("GPU"))
+        device = "cuda" if ray.get_runtime_context().get_accelerator_ids().get("GPU") else "cpu"
+        with contextlib.suppress(FencedError):
+            run_trial(plan_from(self.plan), TrialFolder(Path(self.folder)), device=device)
+        return {"done": True}
 
 
 def plan_as_json(plan: TrialPlan) -> dict[str, Any]:
@@ -249,6 +219,7 @@ def run_trials(
     are proposed is the source's business.
     """
     needs = {"cpu": slots.cpu, **({"gpu": slots.gpu} if slots.gpu else {})}
+    sys.setswitchinterval(0.001)  # Tune's thread waits for none of the driver's others longer than this
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slot_count(slots))
     tuner = tune.Tuner(
         tune.with_resources(PruningTrainable, needs),

@@ -43,10 +43,11 @@ REMARKS = (
     "are named by process for bare Ray, else reconstructed from the trials' clocks; a slot's first trial, which "
     "imports, is left out.",
     "Slots at work: with actor reuse Tune hands short trials to the first process that is free and may start no other.",
-    "Bare Ray: a class trainable with actor reuse, two results a trial, no loggers, as many pending trials as slots, "
+    "Bare Ray: a class trainable with actor reuse, one result a trial, no loggers, as many pending trials as slots, "
     "computing for as long as ours of the same row on one thread, so that both drivers find the cores equally busy.",
     "Plain script: function trainable, OptunaSearch, MLflowLoggerCallback on SQLite, as Ray's documentation has it.",
-    "Small trials: one epoch and one cut on the digits, no fine-tuning.",
+    "Small trials: one epoch and one cut on the digits, no fine-tuning. They end faster than the driver proposes and "
+    "records (some 0.4 s of its core a trial), so their slots wait; the digits trials are what is judged.",
     "Driver memory is the kernel's VmHWM of the driver process alone. Its growth is the median slope (Theil, Sen) of "
     "the resident memory over the trials done, within one run, after its first third.",
 )

@@ -83,7 +83,7 @@ def test_a_row_is_missed_above_its_limit_or_without_a_value() -> None:
     assert not Row(name="x", unit="s", bare=1000.0).missed
 
 
-@pytest.mark.parametrize(("value", "text"), [(None, ""), (0.054, "0.05"), (12.34, "12.3"), (2104.6, "2105")])
+@pytest.mark.parametrize(("value", "text"), [(None, ""), (2, "2"), (0.054, "0.05"), (12.34, "12.3"), (2104.6, "2105")])
 def test_numbers_as_they_are_printed(value: float | None, text: str) -> None:
     assert number(value) == text
 

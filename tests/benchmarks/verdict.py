@@ -31,9 +31,11 @@ class Row:
 
 
 def number(value: float | None) -> str:
-    """Three digits that say something; nothing for None."""
+    """A whole number as it is, else three digits that say something; nothing for None."""
     if value is None:
         return ""
+    if isinstance(value, int):
+        return str(value)
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
