@@ -12,6 +12,8 @@ from sparsweep.search.proposals import Proposals
 from sparsweep.trainables.trial import TrialPlan
 
 IDLE_S = 0.05
+HEAD_START_S = 0.05
+"""How long paperwork waits after a trial's end, so that the slot is filled again first: all share one interpreter."""
 MOST_MISSES = 5
 """How often in a row the study may fail to answer, with growing pauses, before the sweep gives up."""
 
@@ -77,6 +79,7 @@ class Clerk:
                     continue
                 if ended is None:
                     return
+                time.sleep(HEAD_START_S)
                 self.proposals.ended(*ended)
         except BaseException as fault:
             self.fault = fault

@@ -266,6 +266,9 @@ class RayEngine(Engine):
         """Tune works in a thread; this one waits, so that Ctrl-C is ours."""
         from sparsweep.search import with_ray
 
+        proposals.ahead = 1
+        clerk, stop = Clerk(proposals), threading.Event()
+        clerk.start()
         self._started.result()
         progress.slots = with_ray.slot_count(self.slots)
         if with_ray.node_count() > 1 and self.job.where.storage_path is None:
@@ -276,8 +279,6 @@ class RayEngine(Engine):
                 "sweep file, or add nodes"
             )
         proposals.ahead = progress.slots + 1
-        clerk, stop = Clerk(proposals), threading.Event()
-        clerk.start()
         faults: list[BaseException] = []
 
         def folder_of(number: int) -> Path:

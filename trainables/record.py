@@ -55,7 +55,7 @@ class TrialRecord:
     started_ms: int
     ended_ms: int
     seconds: Mapping[str, float]
-    """Wall-clock seconds by phase: train, descend, deliver."""
+    """Wall-clock seconds by phase: prepare (build the network, gates, masks), train, own, descend."""
     environment: Mapping[str, str]
     """Versions, device and host of the process that ran it."""
 

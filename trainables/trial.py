@@ -104,6 +104,7 @@ class Trial:
     @classmethod
     def start(cls, plan: TrialPlan, folder: Path, device: str = "cpu") -> "Trial":
         """A fresh trial; the same plan gives the same trial to the bit on one machine."""
+        began = time.perf_counter()
         torch.manual_seed(plan.seed)
         data = plan.task.load()
         # Convolutions train up to 1.6 times faster in this layout, on CPU and GPU alike.
@@ -113,10 +114,12 @@ class Trial:
         method, options = plan.method(), plan.options()
         add_masks(net)
         method.prepare(net, data.train.inputs[: options.batch_size].to(device))
-        return cls(
+        trial = cls(
             plan=plan, folder=folder, data=data, net=net, method=method, options=options, couplings=couplings,
             optimizer=adam(net, options.learning_rate), dense=dense, order=torch.Generator().manual_seed(plan.seed),
         )  # fmt: skip
+        trial.seconds["prepare"] = time.perf_counter() - began
+        return trial
 
     def advance(self) -> bool:
         """Does the next epoch or cut; false once nothing is left to do."""

@@ -1,4 +1,4 @@
-"""The floor: a bare Ray class trainable with actor reuse, no loggers, as many pending trials as slots, one result a trial as ours.
+"""The floor: a bare Ray class trainable with actor reuse, no loggers, as many pending trials as slots, one result.
 
 A trial computes for as long as it is told (0: nothing) on one thread, so that the driver finds the cores as busy as
 beside real trials. Run in a process of its own; prints JSON.

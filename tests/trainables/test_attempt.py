@@ -66,7 +66,7 @@ def test_a_trial_gives_its_own_cut_and_every_cut_of_the_descent(whole: Callable[
     assert sparsities == sorted(sparsities)
     assert [point.macs for point in record.points[2:]] == sorted((p.macs for p in record.points[2:]), reverse=True)
     assert folder.record() == record
-    assert set(record.seconds) == {"train", "own", "descend"}
+    assert set(record.seconds) == {"prepare", "train", "own", "descend"}
 
 
 def test_only_networks_of_its_own_front_are_kept(whole: Callable[[str], Any]) -> None:
