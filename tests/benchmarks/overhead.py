@@ -39,9 +39,9 @@ registry: {model: small, keep: 1}
 """A sweep whose trials do next to nothing: one epoch, CUTS cuts, no fine-tuning."""
 
 REMARKS = (
-    "Slot time: from one trial's start to the next one's in the same slot, less preparing the "
-    "network, training, descent and measuring. Slots are named by process for bare Ray, else reconstructed from the trials' clocks; a slot's first trial, which "
-    "imports, is left out.",
+    "Slot time: from one trial's start to the next one's in the same slot, less preparing the network, training, "
+    "descent and measuring. Slots are named by process for bare Ray, else reconstructed from the trials' clocks; a "
+    "slot's first trial, which imports, is left out.",
     "Slots at work: with actor reuse Tune hands short trials to the first process that is free and may start no other.",
     "Bare Ray: a class trainable with actor reuse, one result a trial, no loggers, as many pending trials as slots, "
     "computing for as long as ours of the same row on one thread, so that both drivers find the cores equally busy.",
