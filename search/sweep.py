@@ -295,7 +295,7 @@ class RayEngine(Engine):
         try:
             while thread.is_alive():
                 thread.join(0.2)
-                progress.started(clerk.running())
+                progress.started(min(clerk.running(), progress.slots))
                 if proposals.late():
                     stop.set()
         except KeyboardInterrupt:
