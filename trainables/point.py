@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 from sparsweep.spaces.space import Value
@@ -128,7 +128,12 @@ class Point:
         return replace(self, **changes)
 
     def as_json(self) -> dict[str, Any]:
-        return {**asdict(self), "widths": list(self.widths), "setting": dict(self.setting)}
+        return {
+            **vars(self),
+            "widths": list(self.widths),
+            "setting": dict(self.setting),
+            "latency": [dict(vars(record)) for record in self.latency],
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:

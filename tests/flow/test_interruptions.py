@@ -51,19 +51,23 @@ def assert_every_trial_once(shell: Shell, name: str, trials: int) -> None:
     assert {(p.trial, p.cut) for p in best} >= {(p["trial"], p["cut"]) for p in shown["points"]} or shown["points"]
 
 
+TRIALS = 12
+"""So many that the latest moment of the kill leaves trials undone on the fastest machine."""
+
+
 @pytest.mark.parametrize("seed", [0])
 def test_a_driver_killed_at_a_random_moment_resumes_with_every_trial_exactly_once(shell: Shell, seed: int) -> None:
     moment = random.Random(seed or time.time_ns())
-    process = shell.start("run", "small.yaml", "--trials", "6")
+    process = shell.start("run", "small.yaml", "--trials", str(TRIALS))
     wait_for_records(shell, process, "small", moment.randint(1, 3))
-    time.sleep(moment.random() * 2)
+    time.sleep(moment.random())
     process.send_signal(signal.SIGKILL)
     process.communicate()
     left = len(records_of(shell, "small"))
-    assert left < 6
+    assert left < TRIALS
     ended = shell.run("resume", "small")
     assert ended.returncode == 0, ended.stderr
-    assert_every_trial_once(shell, "small", 6)
+    assert_every_trial_once(shell, "small", TRIALS)
 
 
 def test_ctrl_c_stops_cleanly_says_how_to_resume_and_keeps_what_finished(shell: Shell) -> None:
