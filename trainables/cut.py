@@ -11,7 +11,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from sparsweep.trainables.groups import expand, prunable_layers
+from sparsweep.trainables.groups import expand, group_norms, prunable_layers
 from sparsweep.trainables.scores import Scores
 
 LayerBalance = Literal["auto", "rank", "lamp", "mean", "max", "rms", "none"]
@@ -104,15 +104,31 @@ def weight_masks(net: nn.Module, scores: Scores, kept: Mapping[str, Tensor]) -> 
     }
 
 
+@torch.no_grad()
+def living(net: nn.Module, scores: Scores) -> dict[str, Tensor]:
+    """What of the scored layers is not zero, in the scores' shapes; the best of a layer in which everything is."""
+    layers = prunable_layers(net)
+    alive = {}
+    for name, values in scores.values.items():
+        there = group_norms(layers[name].weight, scores.granularity) > 0
+        if not there.any():
+            there.view(-1)[values.argmax()] = True
+        alive[name] = there
+    return alive
+
+
 def descent_keeps(total: int, *, cuts: int, last: int) -> list[int]:
     """How many groups or weights survive each of `cuts` nested cuts: geometric from `total` down to `last`.
 
-    Even steps of the logarithm put the cuts where the trade-off bends; 1 <= last <= total. Each cut keeps at least
-    one less than the one before as long as there is room above `last`.
+    Even steps of the logarithm put the cuts where the trade-off bends. Each cut keeps at least one less than the one
+    before; where there are fewer than `cuts` counts from `total` - 1 down to `last`, there are fewer cuts.
 
     >>> descent_keeps(100, cuts=4, last=5)
     [47, 22, 11, 5]
     """
+    if total <= last:
+        return []
+    cuts = min(cuts, total - last)
     ratio = (last / total) ** (1 / cuts)
     keeps: list[int] = []
     for at in range(cuts):

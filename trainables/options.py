@@ -16,7 +16,9 @@ class TrialOptions:
     """Epochs of training, >= 1."""
     batch_size: int = 64
     learning_rate: float = 5e-3
-    """Adam's, > 0."""
+    """The optimizer's, > 0."""
+    optimizer: str = "adam"
+    """`adam`, or `sgd` with momentum 0.9, for training; fine-tuning is Adam's."""
     schedule: str = "constant"
     """`constant`, or `cosine`: down to 1 % of the rate over the training, and over each fine-tuning."""
     descent: str = "nested"
@@ -44,6 +46,7 @@ ALLOWED: Mapping[str, Float | Int | Choice] = {
     "epochs": Int(low=1, high=1_000_000),
     "batch_size": Int(low=1, high=1_000_000),
     "learning_rate": Float(low=1e-7, high=10),
+    "optimizer": Choice(choices=("adam", "sgd")),
     "schedule": Choice(choices=("cosine", "constant")),
     "descent": Choice(choices=("nested", "none")),
     "cuts": Int(low=1, high=256),

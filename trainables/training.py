@@ -1,6 +1,8 @@
 """Epochs of stochastic gradient descent: training with a method, fine-tuning with the masks held."""
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import torch
 from torch import nn
@@ -15,9 +17,25 @@ class DivergedError(RuntimeError):
     """The loss or a weight is not a finite number."""
 
 
-def adam(net: nn.Module, learning_rate: float) -> torch.optim.Adam:
-    """Adam without weight decay over all parameters, its step fused into one kernel."""
-    return torch.optim.Adam(net.parameters(), lr=learning_rate, fused=True)
+OPTIMIZERS = ("adam", "sgd")
+
+
+def optimizer_of(
+    net: nn.Module, learning_rate: float, *, name: str = "adam", rates: Mapping[str, float] = MappingProxyType({})
+) -> torch.optim.Optimizer:
+    """Adam, or SGD with momentum 0.9, without weight decay over all parameters, its step fused into one kernel.
+
+    Args:
+        rates: by parameter's path, times the learning rate; 1 for what is not named. Each group keeps its own as
+            `rate`, which the schedule multiplies.
+    """
+    groups: dict[float, list[nn.Parameter]] = {}
+    for path, parameter in net.named_parameters():
+        groups.setdefault(rates.get(path, 1.0), []).append(parameter)
+    found = [{"params": those, "lr": learning_rate * rate, "rate": rate} for rate, those in groups.items()]
+    if name == "sgd":
+        return torch.optim.SGD(found, lr=learning_rate, momentum=0.9, fused=True)
+    return torch.optim.Adam(found, lr=learning_rate, fused=True)
 
 
 def decayed(learning_rate: float, progress: float, schedule: str) -> float:
@@ -59,7 +77,7 @@ def train_epoch(
     for at, batch in enumerate(batches):
         progress = span[0] + (span[1] - span[0]) * (at + 1) / len(batches)
         for group in optimizer.param_groups:
-            group["lr"] = decayed(learning_rate, progress, schedule)
+            group["lr"] = group["rate"] * decayed(learning_rate, progress, schedule)
         loss = F.cross_entropy(net(split.inputs[batch].to(device)), split.labels[batch].to(device))
         if method is not None:
             loss = loss + method.penalty(net)

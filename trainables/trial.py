@@ -1,8 +1,8 @@
 """The story of one trial: train, then descend (cut, fine-tune, measure, again); resumable at every epoch and cut.
 
     train      `epochs` epochs with the method
-    own        the method's own cut, measured untouched, then fine-tuned
-    descend    back to the trained network; nested cuts from dense to sparse, fine-tuned one after the other
+    own        the method's gates folded into the weights; its own cut, measured untouched, then fine-tuned
+    descend    back to the trained network; nested cuts from all that is not yet zero down, each fine-tuned
 
 Every cut is compacted, checked exact and measured on the compact network: that is a point. Its network is kept while
 no other point of this trial dominates it.
@@ -22,7 +22,7 @@ from sparsweep.spaces.space import Row
 from sparsweep.trainables.compact.architecture import describe, save_network
 from sparsweep.trainables.compact.coupling import Coupling, couplings_of
 from sparsweep.trainables.compact.removal import check_exact, compact
-from sparsweep.trainables.cut import cut, descent_keeps, weight_masks
+from sparsweep.trainables.cut import cut, descent_keeps, living, weight_masks
 from sparsweep.trainables.groups import add_masks, set_masks
 from sparsweep.trainables.measures.accuracy import accuracy
 from sparsweep.trainables.measures.macs import layer_macs
@@ -32,7 +32,8 @@ from sparsweep.trainables.options import TrialOptions
 from sparsweep.trainables.point import Point
 from sparsweep.trainables.record import Epoch, now_ms
 from sparsweep.trainables.tasks import Data, Task
-from sparsweep.trainables.training import adam, train_epoch
+from sparsweep.trainables.tasks.data import even_sample
+from sparsweep.trainables.training import optimizer_of, train_epoch
 
 LAST_SHARE = {"filter": 0.04, "input": 0.04, "weight": 0.005}
 CHECK_EXAMPLES = 256
@@ -97,6 +98,9 @@ class Trial:
     """Epochs or cuts done in this phase."""
     trained: dict[str, Tensor] = field(default_factory=dict)
     alive: dict[str, Tensor] = field(default_factory=dict)
+    """Of the descent so far, in the scores' shapes."""
+    keeps: list[int] = field(default_factory=list)
+    """How many groups or weights each cut of the descent leaves."""
     points: list[Point] = field(default_factory=list)
     epochs: list[Epoch] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -112,11 +116,14 @@ class Trial:
         couplings, macs = _couplings_and_macs(plan.task, net)
         dense = Dense(weights=weight_counts(net), macs=macs, size_bytes=size_bytes(net))
         method, options = plan.method(), plan.options()
+        method.check(net, plan.task.example_shape)
+        order = torch.Generator().manual_seed(plan.seed)
         add_masks(net)
-        method.prepare(net, data.train.inputs[: options.batch_size].to(device))
+        method.prepare(net, even_sample(data.train, method.sample_size, order).to(device))
+        optimizer = optimizer_of(net, options.learning_rate, name=options.optimizer, rates=method.learning_rates(net))
         trial = cls(
             plan=plan, folder=folder, data=data, net=net, method=method, options=options, couplings=couplings,
-            optimizer=adam(net, options.learning_rate), dense=dense, order=torch.Generator().manual_seed(plan.seed),
+            optimizer=optimizer, dense=dense, order=order,
         )  # fmt: skip
         trial.seconds["prepare"] = time.perf_counter() - began
         return trial
@@ -146,6 +153,7 @@ class Trial:
         return "train" if self.done < o.epochs else "own"
 
     def _own(self) -> str:
+        self.method.fold(self.net)
         scores = self.method.scores(self.net)
         self.trained = {name: tensor.clone() for name, tensor in self.net.state_dict().items()}
         set_masks(self.net, weight_masks(self.net, scores, scores.own))
@@ -156,26 +164,28 @@ class Trial:
         if not self.method.descends or self.options.descent == "none" or not scores.values:
             return "done"
         self.net.load_state_dict(self.trained)
-        return "descend"
+        self.alive = living(self.net, scores)
+        total = sum(int(alive.sum()) for alive in self.alive.values())
+        share = self.options.last_share or LAST_SHARE[scores.granularity]
+        last = max(round(share * sum(values.numel() for values in scores.values.values())), len(scores.values))
+        self.keeps = descent_keeps(total, cuts=self.options.cuts, last=last)
+        return "descend" if self.keeps else "done"
 
     def _descend(self) -> str:
         scores = self.method.scores(self.net)
-        total = sum(values.numel() for values in scores.values.values())
-        share = self.options.last_share or LAST_SHARE[scores.granularity]
-        last = max(round(share * total), len(scores.values))
-        keep = descent_keeps(total, cuts=self.options.cuts, last=last)[self.done]
-        self.alive, threshold = cut(scores, keep, balance=self.options.layer_balance, alive=self.alive or None)
+        keep = self.keeps[self.done]
+        self.alive, threshold = cut(scores, keep, balance=self.options.layer_balance, alive=self.alive)
         set_masks(self.net, weight_masks(self.net, scores, self.alive))
         self._finetune()
         self._measure(f"{self.done:02d}", threshold)
         self.done += 1
-        return "descend" if self.done < self.options.cuts else "done"
+        return "descend" if self.done < len(self.keeps) else "done"
 
     def _finetune(self) -> None:
         o = self.options
         if o.finetune_epochs == 0:
             return
-        optimizer = adam(self.net, o.finetune_learning_rate)
+        optimizer = optimizer_of(self.net, o.finetune_learning_rate)
         for epoch in range(o.finetune_epochs):
             loss = train_epoch(
                 self.net, None, optimizer, self.data.train, batch_size=o.batch_size, schedule=o.schedule,
@@ -216,20 +226,26 @@ class Trial:
         """Tensors, numbers and text only: what `torch.load(weights_only=True)` reads."""
         return {
             "net": self.net.state_dict(), "optimizer": self.optimizer.state_dict(), "trained": self.trained,
-            "alive": self.alive, "phase": self.phase, "done": self.done, "seconds": self.seconds,
+            "alive": self.alive, "keeps": self.keeps, "phase": self.phase, "done": self.done, "seconds": self.seconds,
             "order": self.order.get_state(), "rng": torch.get_rng_state(),
+            "device_rng": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
             "points": json.dumps([point.as_json() for point in self.points]),
             "epochs": json.dumps([vars(epoch) for epoch in self.epochs]),
         }  # fmt: skip
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Goes on where `state` was taken, to the same bits."""
+        if state["phase"] in ("descend", "done"):
+            self.method.fold(self.net)
         self.net.load_state_dict(state["net"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.order.set_state(state["order"])
         torch.set_rng_state(state["rng"])
+        if state["device_rng"] is not None and torch.cuda.is_available():
+            torch.cuda.set_rng_state(state["device_rng"])
         device = next(self.net.parameters()).device
         self.trained, self.alive = ({n: t.to(device) for n, t in state[part].items()} for part in ("trained", "alive"))
+        self.keeps = list(state["keeps"])
         self.phase, self.done, self.seconds = state["phase"], state["done"], dict(state["seconds"])
         self.points = [Point.from_json(point) for point in json.loads(state["points"])]
         self.epochs = [Epoch(**epoch) for epoch in json.loads(state["epochs"])]

@@ -23,7 +23,7 @@ from sparsweep.trainables.methods.magnitude import LAYER_SHARES
 from sparsweep.trainables.options import ALLOWED, TrialOptions
 from sparsweep.trainables.tasks.data import Split, load_data
 from sparsweep.trainables.tasks.networks import NETWORKS
-from sparsweep.trainables.training import adam, train_epoch
+from sparsweep.trainables.training import optimizer_of, train_epoch
 from tests.trainables.nets import shuffled
 
 GRANULARITIES = ("filter", "input", "weight")
@@ -59,10 +59,23 @@ def test_no_row_of_the_table_escapes_the_contract() -> None:
 def _net(method: Method, network: str = "lenet-digits") -> nn.Module:
     """A prepared network in the memory layout that a trial trains in."""
     torch.manual_seed(3)
+    shape = NETWORKS[network].example_shape
     net = NETWORKS[network].build().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    method.prepare(net, torch.rand(2, *NETWORKS[network].example_shape))
+    size = min(method.sample_size, 40)
+    method.check(net, shape)
+    method.prepare(net, Split(inputs=torch.rand(size, *shape), labels=torch.arange(size) % 10))
     assert isinstance(net, nn.Module)
     return net
+
+
+def _folded(method: Method, network: str = "lenet-digits") -> nn.Module:
+    net = _net(method, network)
+    method.fold(net)
+    return net
+
+
+def _optimizer(net: nn.Module, method: Method) -> torch.optim.Optimizer:
+    return optimizer_of(net, 5e-3, rates=method.learning_rates(net))
 
 
 def _batch(at: int) -> Split:
@@ -101,16 +114,16 @@ def test_penalty_is_finite_and_the_gradients_are_alive(method: Method) -> None:
     loss = F.cross_entropy(net(batch.inputs), batch.labels) + method.penalty(net)
     loss.backward()  # type: ignore[no-untyped-call]
     assert loss.isfinite()
-    for layer in prunable_layers(net).values():
-        assert layer.weight.grad is not None
-        assert layer.weight.grad.isfinite().all()
-        assert layer.weight.grad.any()
+    for parameter in net.parameters():
+        assert parameter.grad is not None
+        assert parameter.grad.isfinite().all()
+        assert parameter.grad.any()
 
 
 @EVERY_METHOD
 def test_an_all_zero_group_gets_gradient_zero(method: Method) -> None:
     net = _net(method)
-    granularity = method.scores(net).granularity
+    granularity = method.scores(_folded(method)).granularity
     first = {}
     for name, layer in scored_layers(net, granularity).items():
         shape = layer.weight.shape if granularity == "weight" else (group_count(layer.weight, granularity),)
@@ -144,7 +157,7 @@ def test_attention_has_no_gradient_where_all_groups_are_equal(method: Method, va
 
 @EVERY_METHOD
 def test_scores_name_legal_layers_and_change_nothing(method: Method) -> None:
-    net = _net(method)
+    net = _folded(method)
     before, random_state = copy.deepcopy(net.state_dict()), torch.get_rng_state()
     scores = method.scores(net)
     legal = scored_layers(net, scores.granularity)
@@ -166,7 +179,7 @@ def _counts(kept: dict[str, Tensor]) -> int:
 
 @EVERY_METHOD
 def test_cuts_are_exact_nested_and_leave_every_layer_its_minimum(method: Method) -> None:
-    scores = method.scores(_net(method))
+    scores = method.scores(_folded(method))
     total = sum(values.numel() for values in scores.values.values())
     alive = {name: torch.ones_like(values, dtype=torch.bool) for name, values in scores.values.items()}
     for keep in descent_keeps(total, cuts=6, last=len(scores.values)):
@@ -182,7 +195,7 @@ def test_cuts_are_exact_nested_and_leave_every_layer_its_minimum(method: Method)
 @EVERY_METHOD
 @pytest.mark.parametrize("balance", ["auto", "none", "mean"])
 def test_of_equal_scores_the_lower_index_is_kept(method: Method, balance: str) -> None:
-    own = method.scores(_net(method))
+    own = method.scores(_folded(method))
     ones = {name: torch.ones_like(values) for name, values in own.values.items()}
     scores = replace(own, values=ones)
     total = sum(values.numel() for values in ones.values())
@@ -194,8 +207,8 @@ def test_of_equal_scores_the_lower_index_is_kept(method: Method, balance: str) -
 
 @EVERY_METHOD
 def test_the_own_cut_is_reproduced_from_scores_and_masks(method: Method) -> None:
-    net = _net(method)
-    shuffled(net)
+    net = shuffled(_net(method))
+    method.fold(net)
     scores = method.scores(net)
     masks = weight_masks(net, scores, scores.own)
     set_masks(net, masks)
@@ -211,7 +224,7 @@ def test_the_own_cut_is_reproduced_from_scores_and_masks(method: Method) -> None
 @EVERY_METHOD
 def test_a_saved_state_resumes_to_the_same_bits(method: Method) -> None:
     net = _net(method)
-    optimizer = adam(net, 5e-3)
+    optimizer = _optimizer(net, method)
     _train(net, method, optimizer, range(4))
     file = io.BytesIO()
     torch.save({"net": net.state_dict(), "optimizer": optimizer.state_dict()}, file)
@@ -219,22 +232,43 @@ def test_a_saved_state_resumes_to_the_same_bits(method: Method) -> None:
 
     other = _net(method)
     shuffled(other)
-    resumed = adam(other, 5e-3)
+    resumed = _optimizer(other, method)
     file.seek(0)
     state = torch.load(file, weights_only=True)
     other.load_state_dict(state["net"])
     resumed.load_state_dict(state["optimizer"])
     _train(other, method, resumed, range(4, 8))
     assert all(torch.equal(a, b) for a, b in zip(net.state_dict().values(), other.state_dict().values(), strict=True))
+    for each in (net, other):
+        method.fold(each)
     mine, theirs = method.scores(net), method.scores(other)
     assert all(torch.equal(mine.own[name], theirs.own[name]) for name in mine.own)
+
+
+@EVERY_METHOD
+def test_folding_leaves_the_outputs_and_only_the_networks_own_parameters(method: Method) -> None:
+    net = _net(method)
+    _train(net, method, _optimizer(net, method), range(8))
+    inputs = load_data("digits").validation.inputs[:64]
+    with torch.inference_mode():
+        before = net.eval()(inputs)
+        method.fold(net)
+        after = net(inputs)
+    assert torch.allclose(before, after, atol=1e-4)
+    assert [name for name, _ in net.named_parameters()] == [
+        name for name, _ in NETWORKS["lenet-digits"].build().named_parameters()
+    ]
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in net.modules())
+    untrained = _folded(method)
+    untrained.load_state_dict(net.state_dict())
 
 
 @EVERY_METHOD
 def test_a_trained_network_compacts_to_its_masked_self(method: Method) -> None:
     net = _net(method)
     couplings = couplings_of(net, (1, 8, 8))
-    _train(net, method, adam(net, 5e-3), range(8))
+    _train(net, method, _optimizer(net, method), range(8))
+    method.fold(net)
     scores = method.scores(net)
     total = sum(values.numel() for values in scores.values.values())
     masks = [scores.own, *(cut(scores, total // part)[0] for part in (2, 8, 30))]
@@ -248,8 +282,10 @@ def test_a_trained_network_compacts_to_its_masked_self(method: Method) -> None:
 @EVERY_METHOD
 def test_masked_weights_stay_zero_through_fine_tuning(method: Method) -> None:
     net = _net(method)
-    optimizer = adam(net, 5e-3)
+    optimizer = _optimizer(net, method)
     _train(net, method, optimizer, range(2))
+    method.fold(net)
+    optimizer = optimizer_of(net, 5e-3)
     scores = method.scores(net)
     total = sum(values.numel() for values in scores.values.values())
     masks = weight_masks(net, scores, cut(scores, total // 4)[0])

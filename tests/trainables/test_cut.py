@@ -94,8 +94,8 @@ def test_a_descent_is_geometric_and_ends_at_its_last() -> None:
 
 def test_each_cut_removes_something_as_long_as_there_is_room() -> None:
     assert descent_keeps(20, cuts=16, last=3) == [18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3]
-    assert descent_keeps(4, cuts=5, last=2) == [3, 2, 2, 2, 2]
-    assert descent_keeps(4, cuts=2, last=4) == [4, 4]
+    assert descent_keeps(4, cuts=5, last=2) == [3, 2]
+    assert descent_keeps(4, cuts=2, last=4) == []
 
 
 def test_a_share_of_a_count_is_not_off_by_one() -> None:

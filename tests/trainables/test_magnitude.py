@@ -7,13 +7,14 @@ from torch import nn
 from sparsweep.trainables.groups import masks_of, prunable_layers
 from sparsweep.trainables.methods.magnitude import Magnitude, erk_keeps
 from sparsweep.trainables.methods.random import Random
+from sparsweep.trainables.tasks.data import Split
 from tests.trainables.nets import filled, mlp
 
 
 def _net(method: Magnitude) -> nn.Module:
     """Two layers of four weights: 1…4 and 10…40."""
     net = mlp(2, 2, 2)
-    method.prepare(net, torch.zeros(1, 2))
+    method.prepare(net, Split(inputs=torch.zeros(1, 2), labels=torch.zeros(1, dtype=torch.int64)))
     filled(prunable_layers(net)["0"], [[1, -2], [3, 4]])
     filled(prunable_layers(net)["2"], [[10, 20], [-30, 40]])
     return net
@@ -100,7 +101,7 @@ def test_random_scores_are_drawn_once_from_the_seed() -> None:
     def drawn(seed: int) -> list[float]:
         net, method = mlp(2, 5, 2), Random()
         torch.manual_seed(seed)
-        method.prepare(net, torch.zeros(1, 2))
+        method.prepare(net, Split(inputs=torch.zeros(1, 2), labels=torch.zeros(1, dtype=torch.int64)))
         assert torch.equal(method.scores(net).values["0"], method.scores(net).values["0"])
         values: list[float] = method.scores(net).values["0"].tolist()
         return values
@@ -111,5 +112,5 @@ def test_random_scores_are_drawn_once_from_the_seed() -> None:
 
 def test_random_prunes_its_share_exactly() -> None:
     net, method = mlp(2, 10, 2), Random(final_sparsity=0.3)
-    method.prepare(net, torch.zeros(1, 2))
+    method.prepare(net, Split(inputs=torch.zeros(1, 2), labels=torch.zeros(1, dtype=torch.int64)))
     assert int(method.scores(net).own["0"].sum()) == 7

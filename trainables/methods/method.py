@@ -1,6 +1,11 @@
-"""The interface of a pruning method: one frozen dataclass whose fields are its knobs, four functions.
+"""The interface of a pruning method: one frozen dataclass whose fields are its knobs, and a few functions.
 
-All of a method's state lives in the network as buffers or parameters, so one `state_dict` is the checkpoint.
+The life of a network under a method:
+
+    check → prepare → [penalty → optimizer's step → after_step] for every batch → fold → [scores → cut → fine-tune] …
+
+A method must define `scores`; each other function does nothing unless it is overridden. All of a method's state lives
+in the network as buffers or parameters, so one `state_dict` is the checkpoint.
 """
 
 from abc import ABC, abstractmethod
@@ -14,6 +19,7 @@ from torch import Tensor, nn
 from sparsweep.spaces.space import Choice, Float, Int, Row, Space
 from sparsweep.trainables.groups import Granularity, add_masks, group_norms, scored_layers
 from sparsweep.trainables.scores import Scores
+from sparsweep.trainables.tasks.data import Split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,9 +37,35 @@ class Method(ABC):
     known_good: ClassVar[tuple[Row, ...]]
     """Settings that are known to work, one for each granularity that was tried; those that the space has go first."""
 
-    def prepare(self, net: nn.Module, batch: Tensor) -> None:
-        """Once, before training and before a checkpoint is loaded: inserts gates, masks, buffers."""
+    @property
+    def sample_size(self) -> int:
+        """How many labelled training examples `prepare` is to be given."""
+        return 32
+
+    def check(self, net: nn.Module, example_shape: tuple[int, ...]) -> None:  # noqa: B027
+        """Before anything is trained: can this method, with these knobs, serve this network?
+
+        Args:
+            net: the network as it is built; it stays as it is.
+            example_shape: of one input, without the batch.
+
+        Raises:
+            ValueError: it cannot; the text says why, and what to use instead.
+        """
+
+    def prepare(self, net: nn.Module, sample: Split) -> None:
+        """Once, before training and before a checkpoint is loaded: inserts gates, masks, buffers.
+
+        Args:
+            sample: `sample_size` labelled training examples, or all there are, on the network's device; every prefix
+                holds the classes as evenly as can be. A method that needs them later keeps them in the network, in
+                buffers that are not persistent.
+        """
         add_masks(net)
+
+    def learning_rates(self, net: nn.Module) -> Mapping[str, float]:
+        """Of a prepared network, by parameter's path: times the weights' learning rate. 1 for what is not named."""
+        return {}
 
     def penalty(self, net: nn.Module) -> Tensor:
         """Each step, added to the loss: a finite scalar."""
@@ -42,9 +74,20 @@ class Method(ABC):
     def after_step(self, net: nn.Module, optimizer: torch.optim.Optimizer, progress: float) -> None:  # noqa: B027
         """After `optimizer.step()`; `progress` in [0, 1] is the share of training done."""
 
+    def fold(self, net: nn.Module) -> None:  # noqa: B027
+        """Once, after training: what `prepare` inserted is folded into weights and biases, and taken out.
+
+        Afterwards the network is a plain one (masks and buffers aside) that gives the same outputs in evaluation mode,
+        up to rounding; what the method has pruned is exactly zero. It must not depend on how far training went: it is
+        also called on a network that was just prepared, whose state is then loaded.
+        """
+
     @abstractmethod
     def scores(self, net: nn.Module) -> Scores:
-        """Scores of the network as it is now; changes nothing."""
+        """Scores of the folded network as it is now; changes nothing.
+
+        Called after `fold`, again after every cut of the descent, and never on a network in training.
+        """
 
 
 @torch.no_grad()

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import ClassVar, final
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from sparsweep.spaces.space import Choice, Float, Int, Knob, Row, Space
 from sparsweep.trainables.cut import cut, share_count
 from sparsweep.trainables.groups import Granularity, group_norms, scored_layers
 from sparsweep.trainables.methods.method import Method
 from sparsweep.trainables.scores import Scores
+from sparsweep.trainables.tasks.data import Split
 
 
 @final
@@ -45,9 +46,9 @@ class Random(Method):
         },
     )
 
-    def prepare(self, net: nn.Module, batch: Tensor) -> None:
+    def prepare(self, net: nn.Module, sample: Split) -> None:
         """Draws the scores from the global generator, which the trial has seeded."""
-        super().prepare(net, batch)
+        super().prepare(net, sample)
         for layer in scored_layers(net, self.granularity).values():
             shape = group_norms(layer.weight.detach(), self.granularity).shape
             layer.register_buffer("random_score", torch.rand(shape).to(layer.weight.device))

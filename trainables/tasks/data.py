@@ -23,6 +23,9 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def to(self, device: torch.device | str) -> "Split":
+        return Split(inputs=self.inputs.to(device), labels=self.labels.to(device))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
@@ -40,6 +43,18 @@ class Data:
                 total.update(str(tuple(tensor.shape)).encode())
                 total.update(tensor.contiguous().numpy().tobytes())
         return total.hexdigest()
+
+
+def even_sample(split: Split, size: int, order: torch.Generator) -> Split:
+    """At most `size` examples in random order, every prefix holding the classes as evenly as can be."""
+    shuffled = torch.randperm(len(split), generator=order)
+    labels = split.labels[shuffled]
+    places = torch.empty_like(labels)
+    for label in torch.unique(labels):
+        mine = labels == label
+        places[mine] = torch.arange(int(mine.sum()))
+    chosen = shuffled[places.argsort(stable=True)][:size]
+    return Split(inputs=split.inputs[chosen], labels=split.labels[chosen])
 
 
 Arrays = tuple[Tensor, Tensor, Tensor | None, Tensor | None]
