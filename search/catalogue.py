@@ -1,13 +1,20 @@
 """The catalogue that sweep files are checked against: what `trainables` has."""
 
+from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 from sparsweep.spaces.catalogue import TIME_LIMIT_RANGE, Catalogue, MethodEntry
 
 
 @cache
-def catalogue() -> Catalogue:
-    """Every method, network, data set and trial option of this installation."""
+def catalogue(code_root: Path | None = None) -> Catalogue:
+    """Every method, network, data set and trial option of this installation.
+
+    Args:
+        code_root: the folder in which users' own methods are found; None imports none and takes them on trust, which
+            is enough for a sweep that is only looked at.
+    """
     from sparsweep.trainables.methods import METHODS
     from sparsweep.trainables.options import ALLOWED
     from sparsweep.trainables.tasks import DATA, NETWORKS
@@ -17,4 +24,15 @@ def catalogue() -> Catalogue:
         networks={name: network.example_shape for name, network in NETWORKS.items()},
         data={name: source.example_shape for name, source in DATA.items()},
         trial={**ALLOWED, "time_limit": TIME_LIMIT_RANGE},
+        plug_in=None if code_root is None else _importing(code_root),
     )
+
+
+def _importing(code_root: Path) -> Callable[[str], MethodEntry]:
+    def entry(name: str) -> MethodEntry:
+        from sparsweep.trainables.methods import method_of
+
+        method = method_of(name, code_root)
+        return MethodEntry(space=method.default_space, allowed=method.allowed)
+
+    return entry

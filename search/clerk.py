@@ -7,15 +7,23 @@ import queue
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
+from typing import TypeVar
 
 from sparsweep.search.proposals import Proposals
+from sparsweep.search.with_optuna import OUTAGES, reason_of
+from sparsweep.trainables.death import Death
 from sparsweep.trainables.trial import TrialPlan
+
+T = TypeVar("T")
 
 IDLE_S = 0.05
 HEAD_START_S = 0.05
 """How long paperwork waits after a trial's end, so that the slot is filled again first: all share one interpreter."""
-MOST_MISSES = 5
-"""How often in a row the study may fail to answer, with growing pauses, before the sweep gives up."""
+PAUSE_S = 1.0
+"""Between two tries of a study that does not answer."""
+PATIENCE_S = 900.0
+"""How long a study may not answer before the sweep gives up; trials at work end and keep their records meanwhile."""
 
 
 class Clerk:
@@ -25,13 +33,15 @@ class Clerk:
     busy, and every further one would be proposed knowing less.
     """
 
-    def __init__(self, proposals: Proposals) -> None:
+    def __init__(self, proposals: Proposals, say: Callable[[str], None] = lambda line: None) -> None:
         self.proposals = proposals
+        self.say = say
+        """Takes one line for the user."""
         self.fault: BaseException | None = None
         self._ready: deque[TrialPlan] = deque()
-        self._ended: queue.SimpleQueue[tuple[int, str | None] | None] = queue.SimpleQueue()
+        self._ended: queue.SimpleQueue[tuple[int, Death | None] | None] = queue.SimpleQueue()
         self._spent = False
-        self._misses = 0
+        self._closing = False
         self._thread = threading.Thread(target=self._work, name="clerk", daemon=True)
 
     def start(self) -> None:
@@ -49,7 +59,7 @@ class Clerk:
         """How many trials are with the slots."""
         return max(len(self.proposals.at_work) - len(self._ready), 0)
 
-    def ended(self, number: int, death: str | None = None) -> None:
+    def ended(self, number: int, death: Death | None = None) -> None:
         """See `Proposals.ended`; done soon."""
         self._ended.put((number, death))
 
@@ -61,6 +71,7 @@ class Clerk:
         Raises:
             BaseException: what the study or the store raised, if anything.
         """
+        self._closing = True
         self._ended.put(None)
         self._thread.join()
         if self.fault is not None:
@@ -80,21 +91,32 @@ class Clerk:
                 if ended is None:
                     return
                 time.sleep(HEAD_START_S)
-                self.proposals.ended(*ended)
+                number, death = ended
+                self._patiently(lambda: self.proposals.ended(number, death))  # noqa: B023
         except BaseException as fault:
             self.fault = fault
 
     def _propose(self) -> TrialPlan | None:
-        """Makes one more trial ready, if one is wanted; a study that does not answer is asked again for a while."""
-        try:
-            plan = self.proposals.next()
-        except Exception:
-            self._misses += 1
-            if self._misses > MOST_MISSES:
-                raise
-            time.sleep(self._misses)
-            return None
-        self._misses = 0
+        """Makes one more trial ready, if one is wanted."""
+        plan = self._patiently(self.proposals.next)
         if plan is not None:
             self._ready.append(plan)
         return plan
+
+    def _patiently(self, step: Callable[[], T]) -> T:
+        """The step's answer; while a database is away it is asked again and again, and the user told once."""
+        began: float | None = None
+        while True:
+            try:
+                answer = step()
+            except OUTAGES as fault:
+                if began is None:
+                    began = time.monotonic()
+                    self.say(f"the study does not answer ({reason_of(fault)}); trials go on, trying again")
+                if self._closing or time.monotonic() - began > PATIENCE_S:
+                    raise
+                time.sleep(PAUSE_S)
+            else:
+                if began is not None:
+                    self.say(f"the study answers again after {time.monotonic() - began:.0f} s")
+                return answer

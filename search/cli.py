@@ -26,6 +26,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_resume(commands)
     _add_reading(commands)
     _add_pick(commands)
+    _add_away(commands)
+    _add_gc(commands)
     return parser
 
 
@@ -79,6 +81,7 @@ def _add_reading(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     status = _command(commands, "status", "show sweeps and how far they are", "example:\n  sparsweep status digits")
     status.add_argument("name", nargs="?", metavar="NAME", help="one sweep; default: all")
     status.add_argument("--json", action="store_true", help="print JSON")
+    _add_job_server(status)
     listing = _command(commands, "list", "list what there is", "example:\n  sparsweep list methods")
     listing.add_argument("what", choices=("presets", "methods", "tasks"))
     listing.add_argument("--json", action="store_true", help="print JSON")
@@ -88,12 +91,57 @@ def _add_reading(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )  # fmt: skip
     frontier.add_argument("name", metavar="NAME", help="the sweep's name")
     frontier.add_argument("--json", action="store_true", help="print JSON")
+    _add_job_server(frontier)
     frontier.add_argument("--plot", metavar="FILE", help="write a .png or a self-contained .html")
     doctor = _command(commands, "doctor", "check this installation", "example:\n  sparsweep doctor")
     doctor.add_argument("--address", help="Ray cluster to check; default: RAY_ADDRESS, or a local Ray")
     doctor.add_argument("--tracking-uri", help="MLflow to check; default: MLFLOW_TRACKING_URI, or the embedded one")
     doctor.add_argument("--study-storage", metavar="URL", help="Optuna database to check; default: as in run")
     doctor.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_away(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    submit = _command(
+        commands, "submit", "run a sweep on a cluster that goes on when this machine is closed",
+        "example:\n  sparsweep submit digits --address http://head:8265 --trials 200\n"
+        "  sparsweep status digits --address http://head:8265",
+    )  # fmt: skip
+    submit.add_argument("sweep", metavar="SWEEP", help="a preset's name (sparsweep list presets) or a YAML file")
+    submit.add_argument("--address", required=True, metavar="URL", help="the cluster's job server: http://head:8265")
+    submit.add_argument("--name", help="the sweep's name; default: the file's")
+    submit.add_argument("--epochs", type=int, help="epochs of training a trial")
+    submit.add_argument("--seed", type=int, help="fixes proposals and trainings")
+    _add_budget(submit)
+    submit.add_argument("--data-root", metavar="DIR", help="folder on the cluster that holds the task's data")
+    submit.add_argument(
+        "--code", metavar="DIR", help="folder with your own module:Class; default: here, if any is named"
+    )
+    submit.add_argument("--detach", action="store_true", help="do not follow the sweep's output")
+    stop = _command(
+        commands, "stop", "stop a sweep, wherever its driver is, as Ctrl-C would", "example:\n  sparsweep stop digits"
+    )
+    stop.add_argument("name", metavar="NAME", help="the sweep's name")
+    _add_job_server(stop)
+    logs = _command(
+        commands, "logs", "show what one trial did, and why it failed", "example:\n  sparsweep logs digits/00007"
+    )
+    logs.add_argument("trial", metavar="TRIAL", help="sweep and number: digits/00007")
+    logs.add_argument("--json", action="store_true", help="print JSON")
+    _add_job_server(logs)
+
+
+def _add_job_server(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--address", metavar="URL", help="ask the cluster at this job server: http://head:8265")
+
+
+def _add_gc(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    gc = _command(
+        commands, "gc", "show, and with --yes remove, files that no record, frontier or version needs",
+        "example:\n  sparsweep gc\n  sparsweep gc digits --yes",
+    )  # fmt: skip
+    gc.add_argument("name", nargs="?", metavar="NAME", help="one sweep; default: all")
+    gc.add_argument("--yes", action="store_true", help="remove them")
+    gc.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_pick(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -113,7 +161,9 @@ def _add_pick(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; 0 done, 1 nothing satisfies the wish or the sweep found nothing, 2 bad input, 130 stopped."""
     parser = build_parser()
-    options = parser.parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    options = parser.parse_args(words)
+    options.words = words
     if options.version:
         from importlib.metadata import version
 

@@ -23,15 +23,19 @@ def run(options: argparse.Namespace) -> int:
     """Starts a sweep, or goes on with one of the same name and the same search."""
     from sparsweep.search.catalogue import catalogue
     from sparsweep.search.sweep_folder import SweepFolder
+    from sparsweep.spaces.catalogue import is_plug_in
     from sparsweep.spaces.load import Overrides, load_sweep
 
     overrides = Overrides(
         name=options.name, trials=options.trials, epochs=options.epochs, time_limit=options.time_limit,
         seed=options.seed,
     )  # fmt: skip
-    sweep = load_sweep(options.sweep, catalogue(), overrides=overrides)
+    here = Path.cwd()
+    sweep = load_sweep(options.sweep, catalogue(here), overrides=overrides)
+    code_root = str(here) if any(map(is_plug_in, sweep.methods)) else None
+    where = replace(_where(options), code_root=code_root)
     home = Home.find()
-    return _work(_job(sweep, _where(options), SweepFolder(home.sweep(sweep.name)), home, options))
+    return _work(_job(sweep, where, SweepFolder(home.sweep(sweep.name)), home, options))
 
 
 def resume(options: argparse.Namespace) -> int:
@@ -40,7 +44,7 @@ def resume(options: argparse.Namespace) -> int:
 
     home = Home.find()
     folder = _folder(home, options.name)
-    sweep, stored = folder.read(Overrides(trials=options.trials, time_limit=options.time_limit))
+    sweep, stored = folder.read(Overrides(trials=options.trials, time_limit=options.time_limit), to_run=True)
     given = {name: value for name, value in vars(_where(options)).items() if value is not None}
     return _work(_job(sweep, replace(stored, **given), folder, home, options))
 
@@ -153,7 +157,7 @@ def _state(folder: "SweepFolder") -> dict[str, Any]:
         known = json.loads(path.read_text())
     done = len(records) - len(failed)
     complete = len(records) >= sweep.budget.trials
-    held = folder.is_held()
+    held = folder.is_held(where)
     return {
         "sweep": folder.name, "state": "running" if held else "finished" if complete else "stopped",
         "done": done, "failed": len(failed), "trials": sweep.budget.trials,
@@ -180,14 +184,94 @@ def _status_table(states: list[dict[str, Any]]) -> Any:
     return table
 
 
+def submit(options: argparse.Namespace) -> int:
+    """Checks a sweep here and runs it on a cluster."""
+    from sparsweep.search import away
+    from sparsweep.search.catalogue import catalogue
+    from sparsweep.search.with_ray.jobs import is_job_server
+    from sparsweep.spaces.catalogue import is_plug_in
+    from sparsweep.spaces.load import Overrides, load_sweep
+
+    if not is_job_server(options.address):
+        raise ValueError(f"--address {options.address} is not a job server: write its URL, such as http://head:8265")
+    overrides = Overrides(
+        name=options.name, trials=options.trials, epochs=options.epochs, time_limit=options.time_limit,
+        seed=options.seed,
+    )  # fmt: skip
+    code = Path(options.code) if options.code else Path.cwd()
+    if not code.is_dir():
+        raise ValueError(f"--code {code} is not a folder: name the one that holds your modules")
+    sweep = load_sweep(options.sweep, catalogue(code), overrides=overrides)
+    own = options.code is not None or any(map(is_plug_in, sweep.methods))
+    return away.submit(sweep, options, code if own else None)
+
+
+def stop(options: argparse.Namespace) -> int:
+    """Asks a sweep's driver to stop, wherever it is."""
+    from sparsweep.search.lease import ask_to_stop
+
+    folder = _folder(Home.find(), options.name)
+    _, where = folder.read()
+    holder = ask_to_stop(folder.drivers(where))
+    if holder is None:
+        print(f"sweep {folder.name} is not being run")
+        return 1
+    print(f"asked {holder} to stop; what finished is kept; go on with: sparsweep resume {folder.name}")
+    return 0
+
+
+def logs(options: argparse.Namespace) -> int:
+    """What one trial did."""
+    from sparsweep.search.away import log_text, trial_log
+
+    name, _, number = options.trial.rpartition("/")
+    if not name or not number.isdecimal():
+        raise ValueError(f"TRIAL {options.trial} is not a trial: write the sweep's name and the number, digits/00007")
+    folder = _folder(Home.find(), name)
+    _, where = folder.read()
+    log = trial_log(folder, where, int(number))
+    print(json.dumps(log) if options.json else log_text(log))
+    return 0
+
+
+def gc(options: argparse.Namespace) -> int:
+    """Shows what can go, with sizes; removes it only when told to."""
+    from sparsweep.search.waste import waste_of
+
+    home = Home.find()
+    found, busy = [], []
+    for name in [options.name] if options.name else home.sweeps():
+        folder = _folder(home, name)
+        _, where = folder.read()
+        if folder.is_held(where):
+            busy.append(name)
+            continue
+        found += waste_of(folder.path, folder.store(where))
+    if options.yes:
+        for waste in found:
+            waste.remove()
+    total = sum(waste.size_bytes for waste in found)
+    if options.json:
+        files = [{"path": str(w.path), "size_bytes": w.size_bytes, "why": w.why} for w in found]
+        print(json.dumps({"files": files, "size_bytes": total, "removed": options.yes, "being_run": busy}))
+        return 0
+    for waste in found:
+        print(f"{waste.size_bytes / 1e3:>12.1f} kB  {waste.path}  ({waste.why})")
+    verb = "removed" if options.yes else "can go; sparsweep gc --yes removes them"
+    print(f"{total / 1e6:.1f} MB in {len(found)} places {verb}")
+    for name in busy:
+        print(f"sweep {name} is being run: nothing of it is touched")
+    return 0
+
+
 def listing(options: argparse.Namespace) -> int:
     """Presets, methods or tasks."""
-    from sparsweep.search.listing import LISTS
+    from sparsweep.search.listing import BRIEF, LISTS
 
-    rows = LISTS[options.what]()
     if options.json:
-        print(json.dumps(rows))
+        print(json.dumps(LISTS[options.what]()))
         return 0
+    rows = {**LISTS, **BRIEF}[options.what]()
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -305,6 +389,24 @@ def doctor(options: argparse.Namespace) -> int:
     return 0 if all(check.ok for check in checks) else 1
 
 
+def _or_there(command: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
+    """The command as it is, or the same words run on the cluster whose job server is named."""
+
+    def here_or_there(options: argparse.Namespace) -> int:
+        if options.address is None:
+            return command(options)
+        from sparsweep.search import away
+        from sparsweep.search.with_ray.jobs import is_job_server
+
+        if not is_job_server(options.address):
+            raise ValueError(
+                f"--address {options.address} is not a job server: write its URL, such as http://head:8265"
+            )
+        return away.ask(options.address, away.without_address(options.words))
+
+    return here_or_there
+
+
 def _folder(home: Home, name: str) -> "SweepFolder":
     """The sweep of this name; ValueError names the place that was searched and the near names."""
     from sparsweep.search.sweep_folder import SweepFolder
@@ -325,6 +427,7 @@ def _console() -> "Console":
 
 
 COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
-    "run": run, "resume": resume, "status": status, "list": listing, "frontier": frontier, "pick": pick,
-    "doctor": doctor,
+    "run": run, "resume": resume, "submit": submit, "status": _or_there(status), "list": listing,
+    "frontier": _or_there(frontier), "pick": pick, "doctor": doctor, "stop": _or_there(stop), "logs": _or_there(logs),
+    "gc": gc,
 }  # fmt: skip

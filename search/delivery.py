@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sparsweep.search.curve import headline, near_front
 from sparsweep.search.frontier import Frontier, hypervolume
 from sparsweep.search.knee import aliases
+from sparsweep.search.lease import FencedOutError
 from sparsweep.search.meter import Meter
 from sparsweep.search.progress import Progress
 from sparsweep.search.proposals import searched_points
@@ -47,16 +48,18 @@ class Delivered:
 def deliver(
     sweep: SweepFile, folder: SweepFolder, store: TrialStore, task: Task, *, latency_file: Path,
     run_alone: Callable[[Callable[..., Any], Sequence[Any]], Any], release: Callable[[], None], progress: Progress,
-    ledger: "Ledger | None", tracking_uri: str,
+    ledger: "Ledger | None", tracking_uri: str, fence: Callable[[], None],
 ) -> Delivered:  # fmt: skip
     """Delivers what the records hold; with no usable point the frontier is empty and nothing is registered.
 
     Args:
         run_alone: calls a function with arguments while nothing else runs on the device.
         release: told when nothing more will run there.
+        fence: raises where another driver has taken the sweep over: nothing more is written.
     """
     noisy = _time(sweep, folder, store, task, Meter(latency_file, run_alone), progress)
     release()
+    fence()
     frontier, points = frontier_now(sweep, folder, store)
     progress.entered("testing the frontier")
     _test(frontier.points, folder, store, task)
@@ -67,12 +70,14 @@ def deliver(
     try:
         if ledger is not None and frontier.points:
             progress.entered("registering")
-            versions = _register(frontier, sweep, folder, store, task, ledger, tracking_uri)
+            versions = _register(frontier, sweep, folder, store, task, ledger, tracking_uri, fence)
             frontier, points = frontier_now(sweep, folder, store)
             pictures = _draw(frontier, points, folder)
         if ledger is not None:
             ledger.log_frontier(frontier.as_json(), pictures, progress.history)
             ledger.finish()
+    except FencedOutError:
+        raise
     except Exception as fault:
         reason = (str(fault).strip() or type(fault).__name__).splitlines()[0]
         progress.say(f"MLflow does not take the frontier ({reason}): sparsweep resume {folder.name} registers it later")
@@ -135,7 +140,7 @@ def kept_points(frontier: Frontier, keep: int) -> list[Point]:
 
 def _register(
     frontier: Frontier, sweep: SweepFile, folder: SweepFolder, store: TrialStore, task: Task, ledger: "Ledger",
-    tracking_uri: str,
+    tracking_uri: str, fence: Callable[[], None],
 ) -> dict[str, str]:  # fmt: skip
     """Publishes the kept points and says anew which of the model's versions stand on the frontier."""
     from sparsweep.search.with_mlflow import Publication, Registry
@@ -143,6 +148,7 @@ def _register(
     registry: Registry = Registry.open(tracking_uri=tracking_uri)
     example = task.load().validation.inputs[:2]
     for point in kept_points(frontier, sweep.registry.keep):
+        fence()
         path = store.folder(point.trial).path / str(point.network)
         version = registry.publish(
             Publication(

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from sparsweep.search.lease import FencedOutError
 from sparsweep.trainables.record import TrialRecord
 
 PATIENCE_S = 30.0
@@ -33,6 +34,8 @@ class Projector:
     """Opened by the thread itself: MLflow's first schema takes seconds."""
     say: Callable[[str], None]
     """Takes one line for the user."""
+    fence: Callable[[], None] = lambda: None
+    """Raises where another driver has taken the sweep over: nothing more is written."""
     records: "queue.SimpleQueue[TrialRecord | None]" = field(default_factory=queue.SimpleQueue)
     missed: list[int] = field(default_factory=list)
     """Numbers of the trials that could not be projected."""
@@ -65,8 +68,11 @@ class Projector:
                     self.missed.append(record.number)  # untried: every try may take minutes
                     break
                 try:
+                    self.fence()
                     self._ledger = self._ledger or self.open_ledger()
                     self._ledger.log(record)
+                except FencedOutError:
+                    return
                 except Exception as fault:
                     if not said:
                         self._outage(fault)

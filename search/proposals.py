@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from sparsweep.search.curve import AXES, curve_value
@@ -15,8 +16,9 @@ from sparsweep.search.with_optuna import Outcome, Study
 from sparsweep.spaces.constraint import Constraint
 from sparsweep.spaces.space import Row
 from sparsweep.trainables.attempt import PREEMPTED, lost, was_preempted
+from sparsweep.trainables.death import Death
 from sparsweep.trainables.point import Point
-from sparsweep.trainables.record import TrialRecord, TrialStore
+from sparsweep.trainables.record import TrialFolder, TrialRecord, TrialStore
 from sparsweep.trainables.tasks import Task
 from sparsweep.trainables.trial import TrialPlan
 
@@ -25,6 +27,10 @@ SEARCHABLE = frozenset(
      "size_removed"}
 )  # fmt: skip
 """Figures that every point has while the search runs; others are measured at the end."""
+
+
+MOST_ATTEMPTS = 20
+"""A trial whose nodes died so often is given up: perhaps it is the trial that kills them."""
 
 
 @dataclass(kw_only=True)
@@ -36,6 +42,8 @@ class Proposals:
     task: Task
     fixed: Mapping[str, Any]
     """Trial options fixed by the sweep."""
+    code_root: Path | None = None
+    """The folder in which users' own methods are found."""
     axes: Sequence[str]
     constraints: Sequence[Constraint]
     single_point: bool
@@ -50,6 +58,10 @@ class Proposals:
     left: deque[tuple[int, Row]] = field(default_factory=deque)
     at_work: dict[int, TrialPlan] = field(default_factory=dict)
     asked: int = 0
+    unsure: bool = False
+    """Whether the last proposal was cut short, so that the study may hold one that is not known here."""
+    fence: Callable[[], None] = lambda: None
+    """Raises where another driver has taken the sweep over: nothing more is handed out or told."""
 
     def reconcile(self) -> None:
         """Replays the records into the study and queues what was proposed but has no record."""
@@ -76,37 +88,63 @@ class Proposals:
         spent = not self.left and self.asked >= self.budget
         if self.late() or spent or len(self.at_work) >= self.ahead:
             return None
-        if self.left:
-            number, row = self.left.popleft()
-        else:
-            number, row = self.study.ask()
-            self.asked += 1
+        self.fence()
+        number, row = self.left[0] if self.left else self._ask()
         seed = self.seed * 100_003 + number
         self.store.folder(number).propose(number, row, seed)
-        plan = TrialPlan(number=number, setting=row, seed=seed, task=self.task, fixed=self.fixed)
+        plan = TrialPlan(
+            number=number, setting=row, seed=seed, task=self.task, fixed=self.fixed, code_root=self.code_root
+        )
         self.at_work[number] = plan
+        if self.left and self.left[0][0] == number:
+            self.left.popleft()
         return plan
 
-    def ended(self, number: int, death: str | None = None) -> None:
+    def _ask(self) -> tuple[int, Row]:
+        """A new proposal; one that a database's outage cut short is taken up before another is made."""
+        if self.unsure:
+            waiting = {number for number, _ in self.left} | set(self.at_work)
+            orphans = {n: r for n, r in sorted(self.study.unfinished().items()) if n not in waiting}
+            self.asked, self.unsure = self.study.proposed(), False
+            if orphans:
+                self.left.extend(orphans.items())
+                return self.left[0]
+        self.unsure = True
+        number, row = self.study.ask()
+        self.asked, self.unsure = self.asked + 1, False
+        return number, row
+
+    def ended(self, number: int, death: Death | None = None) -> None:
         """A trial's process has ended: its record is told on.
 
         Args:
             death: why the process died, where it could not say so itself; the trial then counts as failed unless it
-                had committed, or was preempted, which puts it back in line. Without a record and without a death the
-                trial was stopped and can be resumed.
+                had committed, or was preempted or lost with its node, which puts it back in line. Without a record and
+                without a death the trial was stopped and can be resumed.
+
+        Asked again after an exception (a database that was away), it does what is left to do.
         """
-        plan = self.at_work.pop(number)
-        folder = self.store.folder(number)
+        self.fence()
+        plan, folder = self.at_work[number], self.store.folder(number)
         record = folder.record()
         if record is None and death is not None:
-            if was_preempted(folder):
-                (folder.attempt(folder.newest_attempt()) / PREEMPTED).unlink()  # excuses one death, not every later one
+            if self._excused(folder, death):
                 self.left.append((number, plan.setting))
+                del self.at_work[number]
                 return
-            record = lost(plan, folder, death)
+            record = lost(plan, folder, death.reason)
         if record is not None:
             self._tell(record)
             self.on_record(record)
+        del self.at_work[number]
+
+    def _excused(self, folder: TrialFolder, death: Death) -> bool:
+        """Whether the trial goes on elsewhere; a preemption excuses one death, not every later one."""
+        newest = folder.newest_attempt()
+        if was_preempted(folder):
+            (folder.attempt(newest) / PREEMPTED).unlink()
+            return True
+        return death.node_lost and newest < MOST_ATTEMPTS
 
     def _tell(self, record: TrialRecord) -> None:
         self.study.tell(outcome_of(record, self.axes, self.constraints, single_point=self.single_point))

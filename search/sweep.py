@@ -6,12 +6,16 @@ records → study, MLflow, progress     projections, replayed on every start
 records → delivery                    meter, frontier, test, registry, pictures: see delivery.py
 """
 
+import math
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,15 +25,17 @@ from sparsweep.search.clerk import Clerk
 from sparsweep.search.curve import AXES, curve_value, search_axes
 from sparsweep.search.delivery import Delivered, deliver
 from sparsweep.search.home import Home
+from sparsweep.search.lease import FencedOutError, Lease
 from sparsweep.search.progress import Progress
 from sparsweep.search.projector import Projector
 from sparsweep.search.proposals import Proposals, searched_points
+from sparsweep.search.refusals import refuse_unsuitable
 from sparsweep.search.sweep_folder import SweepFolder, Where
 from sparsweep.search.with_optuna import PointsStudy, Study, open_storage
 from sparsweep.spaces.space import Choice, Row, Space
 from sparsweep.spaces.sweep_file import SweepFile
 from sparsweep.trainables.attempt import PreemptedError, environment, run_trial
-from sparsweep.trainables.methods import METHODS
+from sparsweep.trainables.methods import method_of
 from sparsweep.trainables.record import TrialRecord, TrialStore
 from sparsweep.trainables.tasks import Task
 
@@ -39,6 +45,9 @@ if TYPE_CHECKING:
 STOP_GRACE_S = 15.0
 """How long a stop waits for the slots to end before Ray is shut down over them."""
 
+
+RECOUNT_S = 2.0
+"""How often the nodes are counted."""
 
 STOPPED = "stopped; what finished is kept; go on with: sparsweep resume {}"
 
@@ -74,6 +83,14 @@ class Job:
     def axes(self) -> tuple[str, ...]:
         return search_axes(self.sweep.objectives.directions)
 
+    @property
+    def code_root(self) -> Path | None:
+        """Where the sweep's own methods, `module:Class`, are found; None where it has none."""
+        return Path(self.where.code_root) if self.where.code_root else None
+
+    def space(self) -> Space:
+        return self.sweep.space(catalogue(self.code_root))
+
     def fixed(self) -> dict[str, Any]:
         return {"epochs": self.sweep.budget.epochs, **self.sweep.trial}
 
@@ -86,29 +103,35 @@ def run_sweep(job: Job, console: "Console") -> Delivered:
         StoppedError: Ctrl-C; everything that finished is kept.
     """
     check(job)
-    with job.folder.held():
+    with job.folder.held(job.where) as lease:
         job.folder.create(job.sweep, job.where)
         progress = Progress(job.sweep.budget.trials, job.axes, job.sweep.constraints, job.folder.path / "status.json")
+        lease.start(on_stop=lambda: os.kill(os.getpid(), signal.SIGINT))  # as Ctrl-C would, wherever the driver is
         try:
             with progress.shown(console), _engine(job) as engine:
-                return _run(job, engine, progress)
-        except KeyboardInterrupt:
+                return _run(job, engine, progress, lease)
+        except (KeyboardInterrupt, StoppedError):
+            lease.check()
             raise StoppedError(STOPPED.format(job.folder.name)) from None
+        except FencedOutError as fault:
+            raise StoppedError(str(fault)) from None
 
 
 def check(job: Job) -> None:
-    """Everything that can be wrong before any work: stores, data. Raises ValueError with one message."""
+    """Everything that can be wrong before any work: stores, data, methods. Raises ValueError with one message."""
     with_mlflow.settle()
     if job.where.tracking_uri is not None or (job.home.path / "mlflow.db").exists():
         with_mlflow.reachable(job.tracking_uri)
     if job.where.study_storage is not None or (job.home.path / "studies.db").exists():
         open_storage(job.study_storage)
     job.task.load()
+    refuse_unsuitable(job.sweep.methods, job.space(), job.task, job.code_root)
 
 
-def _run(job: Job, engine: "Engine", progress: Progress) -> Delivered:
-    projector = Projector(open_ledger=lambda: _Ledger(job), say=progress.say)
+def _run(job: Job, engine: "Engine", progress: Progress, lease: Lease) -> Delivered:
+    projector = Projector(open_ledger=lambda: _Ledger(job), say=progress.say, fence=lease.check)
     proposals = _proposals(job, progress, projector)
+    proposals.fence = lease.check
     projector.start()
     try:
         engine.run(proposals, progress)
@@ -122,24 +145,26 @@ def _run(job: Job, engine: "Engine", progress: Progress) -> Delivered:
     progress.entered("recording")
     ledger = projector.drain()
     progress.entered("delivering")
+    lease.check()
     return deliver(
         job.sweep, job.folder, job.store, job.task,
         latency_file=job.home.path / "latency.json", run_alone=engine.alone, release=engine.release,
         progress=progress,
         ledger=ledger.ledger if isinstance(ledger, _Ledger) else None, tracking_uri=job.tracking_uri,
+        fence=lease.check,
     )  # fmt: skip
 
 
 def _proposals(job: Job, progress: Progress, projector: Projector) -> Proposals:
     sweep = job.sweep
-    space = sweep.space(catalogue())
+    space = job.space()
     single = sweep.trial.get("descent") == "none"
     study = Study.open(
         open_storage(job.study_storage), job.folder.name, space, sampler=sweep.sampler.name, seed=sweep.sampler.seed,
         objectives=("accuracy", *job.axes) if single else ("curve_value",),
     )  # fmt: skip
     study.claim(sweep.identity())
-    study.propose_first(known_good_rows(sweep.methods, space))
+    study.propose_first(known_good_rows(sweep.methods, space, job.code_root))
 
     def on_record(record: TrialRecord) -> None:
         progress.ended(record, searched_points(record.points, sweep.constraints))
@@ -149,22 +174,28 @@ def _proposals(job: Job, progress: Progress, projector: Projector) -> Proposals:
     progress.deadline = None if limit is None else time.monotonic() + limit
     proposals = Proposals(
         study=study, store=job.store, task=job.task, fixed=job.fixed(), axes=job.axes, constraints=sweep.constraints,
-        single_point=single, budget=sweep.budget.trials, deadline=progress.deadline, seed=sweep.sampler.seed,
+        code_root=job.code_root, single_point=single, budget=sweep.budget.trials, deadline=progress.deadline,
+        seed=sweep.sampler.seed,
         on_record=on_record,
     )  # fmt: skip
     proposals.reconcile()
     return proposals
 
 
-def known_good_rows(methods: Sequence[str], space: Space) -> list[Row]:
-    """The methods' known-good settings whose choices the space has; where it has none of a method's, its first."""
-    choices = {knob.name: knob.range for knob in space.knobs if isinstance(knob.range, Choice)}
+def known_good_rows(methods: Sequence[str], space: Space, code_root: Path | None = None) -> list[Row]:
+    """The methods' known-good settings whose choices the space has; where it has none of a method's, its first.
 
-    def fits(row: Row) -> bool:
-        return all(value in choices[name] for name, value in row.items() if name in choices)
+    Every method's first comes before any method's second.
+    """
+    known = {method: _fitting(method_of(method, code_root).known_good, method, space) for method in methods}
+    turns = zip_longest(*([{**row, "method": method} for row in rows] for method, rows in known.items()))
+    return [row for turn in turns for row in turn if row is not None]
 
-    rows = {m: [{**row, "method": m} for row in METHODS[m].known_good] for m in methods}
-    return [row for known in rows.values() for row in ([r for r in known if fits(r)] or known[:1])]
+
+def _fitting(rows: Sequence[Row], method: str, space: Space) -> Sequence[Row]:
+    own = space.fixing({"method": method})
+    choices = [(knob.name, knob.range) for knob in own.knobs if isinstance(knob.range, Choice) and not knob.when]
+    return [row for row in rows if all(row[n] in allowed for n, allowed in choices if n in row)] or rows[:1]
 
 
 class _Ledger:
@@ -176,7 +207,7 @@ class _Ledger:
         self.ledger = with_mlflow.Ledger.open(
             tracking_uri=job.tracking_uri, artifact_root=artifact_root(job), facts=facts_of(job)
         )
-        space = job.sweep.space(catalogue())
+        space = job.space()
         self.study = PointsStudy.open(
             open_storage(job.study_storage), job.folder.name, space, objectives=("accuracy", *job.axes)
         )
@@ -251,11 +282,13 @@ class RayEngine(Engine):
         from sparsweep.search.with_ray import Slots
 
         needs = job.sweep.resources
-        self.slots = Slots(cpu=needs.cpu, gpu=needs.gpu, address=job.where.address)
+        self.slots = Slots(cpu=needs.cpu, gpu=needs.gpu, address=job.where.address, wished=needs.slots or 0)
         self.job = job
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="ray")
         self._started = self._worker.submit(self._start)
         self._released = False
+        self._counted = -math.inf
+        self._slots: int | None = None
 
     def _start(self) -> None:
         from sparsweep.search import with_ray
@@ -267,18 +300,16 @@ class RayEngine(Engine):
         from sparsweep.search import with_ray
 
         proposals.ahead = 1
-        clerk, stop = Clerk(proposals), threading.Event()
+        clerk, stop = Clerk(proposals, progress.say), threading.Event()
         clerk.start()
         self._started.result()
-        progress.slots = with_ray.slot_count(self.slots)
-        if with_ray.node_count() > 1 and self.job.where.storage_path is None:
-            raise ValueError("a cluster of several nodes needs --storage-path: a folder that all of them share")
-        if progress.slots < 1:
+        self._refuse_cluster()
+        self._count_slots(proposals, progress)
+        if progress.slots < 1 and not self.slots.wished:
             raise ValueError(
                 f"no node can give a trial {self.slots.cpu:g} CPUs and {self.slots.gpu:g} GPUs: lower resources in the "
-                "sweep file, or add nodes"
+                "sweep file, add nodes, or, where the cluster grows by itself, say how far: resources: {slots: 8}"
             )
-        proposals.ahead = progress.slots + 1
         faults: list[BaseException] = []
 
         def folder_of(number: int) -> Path:
@@ -295,6 +326,7 @@ class RayEngine(Engine):
         try:
             while thread.is_alive():
                 thread.join(0.2)
+                self._count_slots(proposals, progress)
                 progress.started(min(clerk.running(), progress.slots))
                 if proposals.late():
                     stop.set()
@@ -306,6 +338,28 @@ class RayEngine(Engine):
         clerk.close()
         if faults and not self.stopped:
             raise faults[0]
+
+    def _refuse_cluster(self) -> None:
+        """Everything about a cluster that would go wrong later. Raises ValueError."""
+        from sparsweep.search import with_ray
+
+        if with_ray.node_count() > 1 and self.job.where.storage_path is None:
+            raise ValueError("a cluster of several nodes needs --storage-path: a folder that all of them share")
+        if self.slots.address is not None:
+            versions = environment()
+            with_ray.refuse_other_versions({name: versions[name] for name in ("sparsweep", "ray", "torch")})
+
+    def _count_slots(self, proposals: Proposals, progress: Progress) -> None:
+        """Nodes come and go: as many trials are proposed as there are slots now, or are wished for, and one more."""
+        from sparsweep.search import with_ray
+
+        if time.monotonic() - self._counted > RECOUNT_S:
+            self._counted = time.monotonic()
+            before, progress.slots = self._slots, with_ray.slot_count(self.slots)
+            self._slots = progress.slots
+            if before is not None and progress.slots != before:
+                progress.say(f"nodes came or went: {before} → {progress.slots} slots")
+            proposals.ahead = max(progress.slots, self.slots.wished) + 1
 
     def alone(self, function: Callable[..., Any], arguments: Sequence[Any]) -> Any:
         from sparsweep.search import with_ray

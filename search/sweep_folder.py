@@ -1,25 +1,23 @@
 """The folder of one sweep: what it is, who holds it, and what was measured beside the trials' own records.
 
 sweep.json       the checked sweep file and where its state lies; written once, its budget may grow
-lock             held by the one driver of this name (flock: gone with its process)
+driver/          who drives it: lease.py (beside the trials, where those have a storage path)
 measured.json    by point: test accuracy, latency, model version
 status.json      the last progress, for `sparsweep status`
 trials/          the records (unless --storage-path)
 frontier.json    frontier.png    frontier.html
 """
 
-import fcntl
 import json
 import os
-import socket
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from sparsweep.search.catalogue import catalogue
+from sparsweep.search.lease import Lease, holder_of
 from sparsweep.search.with_mlflow import without_password
 from sparsweep.spaces.load import Overrides, read_sweep
 from sparsweep.spaces.same_search import differences
@@ -40,6 +38,8 @@ class Where:
     storage_path: str | None = None
     address: str | None = None
     data_root: str | None = None
+    code_root: str | None = None
+    """The folder in which the sweep's own methods, `module:Class`, are found."""
 
     def as_written(self) -> dict[str, str | None]:
         """Plain data for a file: an address with a password is written as the variable that it came from."""
@@ -100,8 +100,12 @@ class SweepFolder:
         content = {"schema": SCHEMA, "sweep": sweep.as_json(), "where": where.as_written()}
         write_atomically(self.path / "sweep.json", json.dumps(content, indent=1))
 
-    def read(self, overrides: Overrides | None = None) -> tuple[SweepFile, Where]:
-        """What the sweep is. Raises ValueError where it is of another schema or damaged."""
+    def read(self, overrides: Overrides | None = None, *, to_run: bool = False) -> tuple[SweepFile, Where]:
+        """What the sweep is. Raises ValueError where it is of another schema or damaged.
+
+        Args:
+            to_run: imports the user's own methods and checks against them; otherwise they are taken on trust.
+        """
         path = self.path / "sweep.json"
         try:
             content = json.loads(path.read_text())
@@ -113,7 +117,8 @@ class SweepFolder:
             text = json.dumps(content["sweep"])
         except (json.JSONDecodeError, KeyError, TypeError) as fault:
             raise ValueError(f"{path} is damaged ({fault}): restore it, or delete the sweep's folder") from fault
-        sweep = read_sweep(text, catalogue(), title=str(path), overrides=overrides or Overrides())
+        known = catalogue(Path(where.code_root) if to_run and where.code_root else None)
+        sweep = read_sweep(text, known, title=str(path), overrides=overrides or Overrides())
         return sweep, where
 
     def store(self, where: Where) -> TrialStore:
@@ -122,35 +127,27 @@ class SweepFolder:
         return TrialStore(root / "trials")
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Holds the sweep's name: one driver at a time.
+    def held(self, where: Where) -> Iterator[Lease]:
+        """Holds the sweep's name: one driver at a time, on whatever machine.
 
         Raises:
             ValueError: another driver holds it; it is named.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / "lock").open("a+", encoding="utf-8") as file:
-            if not _locked(file):
-                file.seek(0)
-                holder = file.read().strip() or "unknown"
-                raise ValueError(
-                    f"sweep {self.name} is being run by {holder}: wait for it, or start yours under another --name"
-                )
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}")
-            file.flush()
-            yield
-
-    def is_held(self) -> bool:
-        """Whether a driver is at work on it now."""
+        lease = Lease.take(self.drivers(where), self.name)
         try:
-            with (self.path / "lock").open("a") as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return False
-        except BlockingIOError:
-            return True
-        return False
+            yield lease
+        finally:
+            lease.release()
+
+    def drivers(self, where: Where) -> Path:
+        """Where drivers claim the sweep: beside the trials, so that all machines that share them see it."""
+        return self.store(where).path.parent / "driver"
+
+    def is_held(self, where: Where) -> bool:
+        """Whether a driver is at work on it now."""
+        holder = holder_of(self.drivers(where))
+        return holder is not None and holder.alive
 
     def measured(self) -> dict[str, dict[str, Any]]:
         """By point id: `test_accuracy`, `latency`, `model_version`, as far as they are known."""
@@ -163,18 +160,6 @@ class SweepFolder:
         for point, figures in notes.items():
             known.setdefault(point, {}).update(figures)
         write_atomically(self.path / "measured.json", json.dumps(known))
-
-
-def _locked(file: IO[str]) -> bool:
-    """Takes the lock, with patience for a `sparsweep status` that holds it for a blink to look."""
-    for _ in range(10):
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(0.05)
-        else:
-            return True
-    return False
 
 
 def points_of(records: Iterator[TrialRecord], measured: Mapping[str, Mapping[str, Any]]) -> list[Point]:

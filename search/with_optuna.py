@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import optuna
+import sqlalchemy.exc
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
 
@@ -20,6 +21,12 @@ from sparsweep.spaces.space import Choice, Float, Int, Row, Space, Value
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning, module=r"sparsweep\..*|optuna\..*")
+
+OUTAGES: tuple[type[Exception], ...] = (
+    optuna.exceptions.StorageInternalError, sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError,
+    sqlalchemy.exc.PendingRollbackError, OSError,
+)  # fmt: skip
+"""What a database raises that is down, restarting or full: worth trying again."""
 
 ZERO = ".zero"
 """Suffix of the parameter that says whether an `or_zero` range is exactly 0."""
@@ -43,11 +50,15 @@ def open_storage(url: str) -> optuna.storages.BaseStorage:
             return optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
         return optuna.storages.RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
     except Exception as fault:
-        reason = str(fault).strip().splitlines()[0] if str(fault).strip() else type(fault).__name__
         raise ValueError(
-            f"study storage {without_password(url)} cannot be opened ({reason}): give --study-storage a database URL "
-            "such as sqlite:///studies.db or postgresql://user@host/name"
+            f"study storage {without_password(url)} cannot be opened ({reason_of(fault)}): give --study-storage "
+            "a database URL such as sqlite:///studies.db or postgresql://user@host/name"
         ) from fault
+
+
+def reason_of(fault: BaseException) -> str:
+    """The first line of what a database said, without its password."""
+    return without_password((str(fault).strip() or type(fault).__name__).splitlines()[0])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """The catalogue: which methods, networks, data and trial options exist. `search` hands it in."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sparsweep.spaces.duration import LONGEST_S
@@ -21,6 +21,14 @@ class MethodEntry:
         return knob in self.allowed or knob in self.space.names
 
 
+_TRUSTED = MethodEntry(space=Space(()), allowed={})
+
+
+def is_plug_in(method: str) -> bool:
+    """Whether a method's name is `module:Class`, a user's own."""
+    return ":" in method
+
+
 @dataclass(frozen=True, kw_only=True)
 class Catalogue:
     """Everything that a sweep file may name.
@@ -36,6 +44,8 @@ class Catalogue:
     """Shape of one example that the data give, by name."""
     trial: Mapping[str, Float | Int | Choice]
     """Widest legal range of each option of a trial; `time_limit` (seconds) is written as a duration."""
+    plug_in: Callable[[str], MethodEntry] | None = None
+    """Imports a user's method `module:Class`, ValueError where it cannot; None takes such a name on trust."""
 
     def __post_init__(self) -> None:
         bad = [
@@ -49,7 +59,17 @@ class Catalogue:
 
     def range_of(self, method: str, knob: str) -> Float | Int | Choice | None:
         """The widest range of a knob of a method or of its trial; None where there is no such knob."""
-        return self.methods[method].allowed.get(knob) or self.trial.get(knob)
+        return self.entry(method).allowed.get(knob) or self.trial.get(knob)
+
+    def trusts(self, method: str) -> bool:
+        """Whether the method is a user's own that is not looked at here."""
+        return is_plug_in(method) and self.plug_in is None
+
+    def entry(self, method: str) -> MethodEntry:
+        """A method by its name. Raises ValueError where a user's own cannot be had; KeyError if there is none."""
+        if method in self.methods or not is_plug_in(method):
+            return self.methods[method]
+        return _TRUSTED if self.plug_in is None else self.plug_in(method)
 
 
 def misfits(given: Float | Int | Choice, allowed: Float | Int | Choice | None) -> Iterator[str]:

@@ -22,14 +22,24 @@ def catalogue_faults(data: Mapping[str, Any], catalogue: Catalogue) -> Iterator[
     yield from _task_faults(task, catalogue)
     listed = data.get("methods", SweepFile.model_fields["methods"].default)
     named = [(at, name) for at, name in enumerate(listed) if isinstance(name, str)] if _is_list(listed) else []
-    for at, name in named:
-        if name not in catalogue.methods:
-            yield Fault(place=("methods", at), text=_unknown("method", name, catalogue.methods))
-    methods = tuple(dict.fromkeys(name for _, name in named if name in catalogue.methods))
+    faults = {at: text for at, name in named if (text := _method_fault(name, catalogue))}
+    yield from (Fault(place=("methods", at), text=text) for at, text in faults.items())
+    methods = tuple(dict.fromkeys(name for at, name in named if at not in faults))
     # with a misspelt method among them no knob can be called unknown
-    sure = bool(methods) and all(name in catalogue.methods for _, name in named)
+    sure = bool(methods) and not faults and not any(map(catalogue.trusts, methods))
     yield from _trial_faults(trial, methods, catalogue)
     yield from _space_faults(space, trial, methods if sure else (), catalogue)
+
+
+def _method_fault(name: str, catalogue: Catalogue) -> str | None:
+    """What is wrong with a method's name, or with the user's method that it stands for."""
+    try:
+        catalogue.entry(name)
+    except KeyError:
+        return f"{_unknown('method', name, catalogue.methods).removesuffix(')')}, or module:Class of your own)"
+    except ValueError as fault:
+        return str(fault)
+    return None
 
 
 def _task_faults(task: Mapping[str, Any], catalogue: Catalogue) -> Iterator[Fault]:
@@ -49,10 +59,10 @@ def _task_faults(task: Mapping[str, Any], catalogue: Catalogue) -> Iterator[Faul
         yield Fault(place=("task",), text=text)
 
 
-def _trial_faults(trial: Mapping[str, Any], methods: Iterable[str], catalogue: Catalogue) -> Iterator[Fault]:
+def _trial_faults(trial: Mapping[str, Any], methods: tuple[str, ...], catalogue: Catalogue) -> Iterator[Fault]:
     for name, value in trial.items():
         place = ("trial", name)
-        owners = [method for method, entry in catalogue.methods.items() if name in entry.allowed]
+        owners = _owners(name, methods, catalogue)
         if name not in catalogue.trial and owners:
             text = f"is a knob of {' and '.join(owners)}, not an option of the trial: write it under space"
             yield Fault(place=place, text=text)
@@ -99,7 +109,7 @@ def _idle(
     name: str, ranges: Mapping[str, Float | Int | Choice], methods: Iterable[str], catalogue: Catalogue
 ) -> Iterator[str]:
     """A knob that the file's other ranges keep out of every row."""
-    takers = [catalogue.methods[method] for method in methods if catalogue.methods[method].takes(name)]
+    takers = [entry for entry in map(catalogue.entry, methods) if entry.takes(name)]
     conditions = [entry.space.condition_of(name) for entry in takers]
     unmet = [[(k, v) for k, v in each.items() if k in ranges and v not in ranges[k]] for each in conditions]
     if unmet and all(unmet):
@@ -108,11 +118,17 @@ def _idle(
 
 
 def _unknown_knob(name: str, methods: tuple[str, ...], catalogue: Catalogue) -> str:
-    others = [method for method, entry in catalogue.methods.items() if name in entry.allowed]
-    if others:
-        return f"is a knob of {' and '.join(others)}, not of {' or '.join(methods)}: list such a method, or remove it"
-    knobs = {knob for method in methods for knob in catalogue.methods[method].allowed}
+    knobs = {knob for method in methods for knob in catalogue.entry(method).allowed}
+    if others := _owners(name, methods, catalogue):
+        wrong = f"is a knob of {' and '.join(others)}, not of {' or '.join(methods)}: list such a method, or remove it"
+        return f"{wrong} (knobs of {' and '.join(methods)}: {', '.join(sorted(knobs))})"
     return _unknown("knob", name, sorted(knobs | set(catalogue.trial) - {"time_limit"}))
+
+
+def _owners(knob: str, methods: tuple[str, ...], catalogue: Catalogue) -> list[str]:
+    """The methods that have this knob, the sweep's own first."""
+    known = dict.fromkeys((*methods, *catalogue.methods))
+    return [method for method in known if knob in catalogue.entry(method).allowed]
 
 
 def _unknown(what: str, name: str, allowed: Iterable[str]) -> str:

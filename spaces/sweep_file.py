@@ -91,6 +91,8 @@ class Resources(Part):
 
     cpu: float = Field(default=1.0, gt=0, le=100_000)
     gpu: float = Field(default=0.0, ge=0, le=100_000)
+    slots: int | None = Field(default=None, ge=1, le=100_000)
+    """How many trials are asked for at once where the cluster grows by itself; by default as many as fit now."""
 
     @field_validator("gpu")
     @classmethod
@@ -154,7 +156,7 @@ class SweepFile(Part):
 
     def space(self, catalogue: Catalogue) -> Space:
         """What is searched: the methods' spaces with the user's ranges, less what `trial` fixes."""
-        entries = {method: catalogue.methods[method] for method in self.methods}
+        entries = {method: catalogue.entry(method) for method in self.methods}
         owned = {name for entry in entries.values() for name in (*entry.space.names, *entry.allowed)}
         spaces: dict[str, Space] = {}
         for method, entry in entries.items():

@@ -2,10 +2,12 @@
 
 Scores of different layers are not comparable as they are: a *layer balance* makes them so, then one global order
 decides. Exact counts: asked to keep n, exactly n are kept (more only where every layer keeps its minimum); of equal
-scores the lower index is kept, layers in order of definition.
+scores the lower index is kept, layers in order of definition. Filters that can only be removed together may be *tied*:
+then they are cut together, by the mean of their balanced scores, and counts are exact up to the size of such a set.
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Literal, get_args
 
 import torch
@@ -13,6 +15,8 @@ from torch import Tensor, nn
 
 from sparsweep.trainables.groups import expand, group_norms, prunable_layers
 from sparsweep.trainables.scores import Scores
+from sparsweep.trainables.tying import averaged, best_lots, lots_of, round_up
+from sparsweep.trainables.tying import positions as positions
 
 LayerBalance = Literal["auto", "rank", "lamp", "mean", "max", "rms", "none"]
 """`auto` is rank for groups and LAMP for weights, the best measured of each."""
@@ -35,14 +39,6 @@ def balanced(values: Tensor, balance: str) -> Tensor:
     return (flat / scale.clamp_min(1e-300)).view_as(values)
 
 
-def positions(flat: Tensor) -> Tensor:
-    """Place of each score from the smallest, 0-based; among equals the lower index stands higher."""
-    order = flat.flip(0).argsort(stable=True)
-    places = torch.empty_like(order)
-    places[flat.numel() - 1 - order] = torch.arange(flat.numel(), device=flat.device)
-    return places
-
-
 def _lamp(flat: Tensor) -> Tensor:
     squares = flat.square()
     places = positions(flat)
@@ -53,8 +49,9 @@ def _lamp(flat: Tensor) -> Tensor:
 
 
 def cut(
-    scores: Scores, keep: int, *, balance: str = "auto", alive: Mapping[str, Tensor] | None = None, minimum: int = 1
-) -> tuple[dict[str, Tensor], float]:
+    scores: Scores, keep: int, *, balance: str = "auto", alive: Mapping[str, Tensor] | None = None, minimum: int = 1,
+    multiple: int = 1, ties: Mapping[str, Tensor] = MappingProxyType({}),
+) -> tuple[dict[str, Tensor], float]:  # fmt: skip
     """Keeps the best `keep` groups (or weights) of all layers together.
 
     Args:
@@ -63,6 +60,9 @@ def cut(
         balance: one of LAYER_BALANCES.
         alive: survivors of the last cut, per layer in the scores' shape; nothing else can survive this one.
         minimum: how many every layer keeps.
+        multiple: of which every layer's survivors are a multiple, by taking back the best that were cut; more of them
+            than `keep` survive then, and a layer that has no multiple left keeps all.
+        ties: per layer [groups] int64; equal numbers, over all layers, are cut together. For groups, not for weights.
 
     Returns:
         Per layer the survivors in the scores' shape, and the threshold: the largest balanced score removed
@@ -71,24 +71,28 @@ def cut(
     if not scores.values:
         return {}, 0.0
     rule = balance if balance != "auto" else ("lamp" if scores.granularity == "weight" else "rank")
-    flats = []
-    protected = []
-    for name, values in scores.values.items():
-        fair = balanced(values, rule).flatten()
-        if alive is not None:
-            fair = fair.masked_fill(~alive[name].flatten(), -1.0)
-        flats.append(fair)
-        protected.append(positions(fair) >= fair.numel() - minimum)
-    joined, safe = torch.cat(flats), torch.cat(protected)
-    possible = int((joined >= 0).sum())
-    keep = max(min(keep, possible), int((safe & (joined >= 0)).sum()))
-    ranked = torch.where(safe & (joined >= 0), torch.inf, joined)
-    kept = positions(ranked) >= joined.numel() - keep
+    flats = [balanced(values, rule).flatten() for values in scores.values.values()]
+    if alive is not None:
+        flats = [flat.masked_fill(~alive[n].flatten(), -1.0) for n, flat in zip(scores.values, flats, strict=True)]
+    sizes = [flat.numel() for flat in flats]
+    joined, lots = torch.cat(flats), lots_of(scores, sizes, ties)
+    if lots is not None:
+        joined = averaged(joined, lots)
+    ranked = torch.split(joined, sizes)
+    safe = torch.cat([positions(flat) >= flat.numel() - minimum for flat in ranked]) & (joined >= 0)
+    kept = _best(joined, safe, keep) if lots is None else best_lots(joined, safe, lots, keep)
+    if multiple > 1 and scores.granularity != "weight":
+        round_up(kept, joined, sizes, multiple, lots)
     lost = joined[~kept & (joined >= 0)]
     threshold = float(lost.max()) if lost.numel() else 0.0
-    pieces = torch.split(kept, [flat.numel() for flat in flats])
-    named = zip(scores.values.items(), pieces, strict=True)
+    named = zip(scores.values.items(), torch.split(kept, sizes), strict=True)
     return {name: piece.view_as(values) for (name, values), piece in named}, threshold
+
+
+def _best(joined: Tensor, safe: Tensor, keep: int) -> Tensor:
+    """[all] bool: the `keep` best that are alive (>= 0), the safe ones among them."""
+    keep = max(min(keep, int((joined >= 0).sum())), int(safe.sum()))
+    return positions(torch.where(safe, torch.inf, joined)) >= joined.numel() - keep
 
 
 def share_count(share: float, total: int) -> int:
@@ -112,7 +116,7 @@ def living(net: nn.Module, scores: Scores) -> dict[str, Tensor]:
     for name, values in scores.values.items():
         there = group_norms(layers[name].weight, scores.granularity) > 0
         if not there.any():
-            there.view(-1)[values.argmax()] = True
+            there = (positions(values.flatten()) == values.numel() - 1).view(there.shape)
         alive[name] = there
     return alive
 

@@ -32,6 +32,18 @@ class TrialOptions:
     last_share: float = 0.0
     """Share of groups or weights that the last cut keeps; 0 is automatic: .04 of the groups, .005 of the weights."""
 
+    coupling: str = "mean"
+    """Filters that can only be removed together (residual additions, heads): `mean` cuts them together, by the mean of
+    their scores; `all` cuts each by its own, and a channel goes when all of them agree."""
+    channel_multiple: int = 1
+    """A cut of groups leaves every layer a multiple of so many: 1, 4, 8 or 16."""
+    minimum_width: int = 1
+    """A cut of groups leaves every layer at least so many."""
+    include: str = "*"
+    """Glob patterns of the paths of layers that may be pruned, separated by commas."""
+    exclude: str = ""
+    """Glob patterns of the paths of layers that may not, separated by commas; stronger than `include`."""
+
     time_limit: float = 0.0
     """Seconds of work after which the trial counts as failed; 0 is none."""
 
@@ -40,6 +52,22 @@ class TrialOptions:
         """The sweep's fixed options and, over them, those that the row chose."""
         names = {f.name for f in fields(cls)}
         return cls(**{**fixed, **{name: value for name, value in row.items() if name in names}})
+
+
+class Patterns(Choice):
+    """Any text of glob patterns; `choices` are examples."""
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, str)
+
+
+def patterns(text: str) -> tuple[str, ...]:
+    """The patterns of a comma-separated text.
+
+    >>> patterns("layer1.*, head")
+    ('layer1.*', 'head')
+    """
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 ALLOWED: Mapping[str, Float | Int | Choice] = {
@@ -54,5 +82,10 @@ ALLOWED: Mapping[str, Float | Int | Choice] = {
     "finetune_learning_rate": Float(low=1e-7, high=10),
     "layer_balance": Choice(choices=LAYER_BALANCES),
     "last_share": Float(low=0, high=1),
+    "coupling": Choice(choices=("all", "mean")),
+    "channel_multiple": Choice(choices=(1, 4, 8, 16)),
+    "minimum_width": Int(low=1, high=1_000_000),
+    "include": Patterns(choices=("*", "features.*,classifier.0")),
+    "exclude": Patterns(choices=("", "head*")),
 }
 """The widest legal range of every option."""

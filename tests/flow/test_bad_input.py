@@ -1,6 +1,7 @@
 """Bad input: one clear message that names what was given, what is allowed, what to do; exit code 2; nothing written."""
 
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,65 @@ def test_a_fault_in_a_sweep_file_is_named_with_its_line(
     for word in words:
         assert word in message
     assert not home.exists()
+
+
+OWN = """
+from dataclasses import dataclass
+from sparsweep.spaces.space import Space
+from sparsweep.trainables.methods import Method, Scores
+
+@dataclass(frozen=True, kw_only=True)
+class Mine(Method):
+    paper = "none"
+    allowed = {}
+    default_space = Space(())
+    known_good = ()
+
+    def scores(self, net):
+        return {}
+"""
+NO_MODULE = "line 2: methods[2]: there is no module absent in "
+OWN_CASES = {
+    "no module": ("methods: [gasl, absent:Mine]\n", OWN, [NO_MODULE, "run the command in the folder that holds it"]),
+    "no class": ("methods: [{}:Mne]\n", OWN, ["line 2: methods[1]: ", "has no Mne; did you mean Mine?"]),
+    "its own error": ("methods: [{}:Mine]\n", "def f(:", ["line 2: methods[1]: ", "SyntaxError: ", "line 1)"]),
+    "not whole": ("methods: [{}:Mine]\n", OWN.replace("paper", "papers"), ["line 2: methods[1]: ", "lacks paper"]),
+    "knob": ("methods: [{}:Mine]\nspace: {threshold: 3}\n", OWN, ["line 3: space.threshold: is a knob of gasl"]),
+    "rehearsal": ("methods: [{}:Mine]\n", OWN, ["method ", ":Mine: scores returned a value of type dict"]),
+}
+
+
+@pytest.mark.parametrize("case", OWN_CASES)
+def test_a_fault_of_an_own_method_is_named_before_anything_is_written(
+    case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, code, words = OWN_CASES[case]
+    module = f"own_{case.replace(' ', '_')}"
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / f"{module}.py").write_text(code)
+    (tmp_path / "sweep.yaml").write_text(TASK + text.replace("{}", module))
+    message = said(capsys, "run", "sweep.yaml")
+    for word in words:
+        assert word in message
+    assert not (home / "sweeps").exists()
+
+
+def test_a_method_that_cannot_serve_the_network_is_refused_with_its_setting(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sparsweep.trainables.methods.random import Random
+
+    def check(self: Random, net: object, example_shape: tuple[int, ...]) -> None:
+        if self.granularity == "filter":
+            raise ValueError("filters are none of my business: use granularity = weight")
+
+    monkeypatch.setattr(Random, "check", check)
+    (tmp_path / "sweep.yaml").write_text(TASK + "methods: [gasl, random]\n")
+    assert said(capsys, "run", "sweep.yaml") == (
+        "sparsweep: the network lenet-digits cannot be pruned as the sweep asks:\n"
+        "  method random with granularity = filter: filters are none of my business: use granularity = weight\n"
+    )
+    assert not (home / "sweeps").exists()
 
 
 def test_all_faults_of_a_file_are_named_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

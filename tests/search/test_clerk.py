@@ -89,21 +89,36 @@ def test_closing_tells_what_the_slots_committed_without_a_word() -> None:
     assert not proposals.at_work
 
 
-def test_a_study_that_does_not_answer_for_a_while_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clerk_module, "time", type("NoTime", (), {"sleep": staticmethod(lambda seconds: None)}))
-    clerk = started(Proposals(faults=3))
+def test_a_study_that_does_not_answer_for_a_while_is_asked_again_and_the_user_told_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(clerk_module, "PAUSE_S", 0.01)
+    said: list[str] = []
+    clerk = Clerk(Proposals(faults=3), said.append)  # type: ignore[arg-type]
+    clerk.start()
     assert taken(clerk) == 0
     clerk.close()
+    assert said == [
+        "the study does not answer (database is locked); trials go on, trying again",
+        "the study answers again after 0 s",
+    ]
 
 
-def test_a_study_that_never_answers_ends_the_sweep_with_its_fault() -> None:
-    proposals = Proposals(faults=100)
-    clerk = Clerk(proposals)  # type: ignore[arg-type]
-    clerk._misses = clerk_module.MOST_MISSES
-    clerk.start()
+def test_a_study_that_never_answers_ends_the_sweep_with_its_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clerk_module, "PAUSE_S", 0.01)
+    monkeypatch.setattr(clerk_module, "PATIENCE_S", 0.05)
+    clerk = started(Proposals(faults=1000))
     deadline = time.monotonic() + 10
     while not clerk.exhausted():
         assert time.monotonic() < deadline
         time.sleep(0.005)
     with pytest.raises(OSError, match="database is locked"):
+        clerk.close()
+
+
+def test_a_mistake_of_our_own_is_not_tried_again() -> None:
+    proposals = Proposals()
+    proposals.next = lambda: 1 / 0  # type: ignore[method-assign]
+    clerk = started(proposals)
+    with pytest.raises(ZeroDivisionError):
         clerk.close()

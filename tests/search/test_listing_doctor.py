@@ -1,5 +1,6 @@
 """What there is, and whether this installation can use it."""
 
+import json
 import platform
 import shutil
 from pathlib import Path
@@ -8,9 +9,10 @@ from types import SimpleNamespace
 import pytest
 
 from sparsweep.search import doctor
+from sparsweep.search.cli import main
 from sparsweep.search.doctor import Check
 from sparsweep.search.home import Home
-from sparsweep.search.listing import LISTS, methods, presets, tasks
+from sparsweep.search.listing import BRIEF, LISTS, methods, presets, tasks
 from sparsweep.trainables.methods import METHODS
 
 
@@ -19,6 +21,31 @@ def test_every_method_is_listed_with_its_paper_and_every_knob_it_is_searched_by(
     row = next(row for row in methods() if row["method"] == name)
     assert row["paper"] == METHODS[name].paper != ""
     assert [line.split(": ")[0] for line in row["searched"]] == [k.label for k in METHODS[name].default_space.knobs]
+
+
+def test_a_method_is_listed_whole_as_json_and_in_brief_for_people() -> None:
+    gasl, magnitude, dense = (
+        next(row for row in methods() if row["method"] == n) for n in ("gasl", "magnitude", "dense")
+    )
+    assert (gasl["fidelity"], magnitude["fidelity"], dense["fidelity"]) == ("reconstruction", "faithful", "control")
+    assert (gasl["structured"], gasl["unstructured"], dense["structured"]) == (True, True, False)
+    assert set(gasl["knobs"]) == set(METHODS["gasl"].allowed)
+    assert gasl["knobs"]["threshold"] == {
+        "kind": "float", "low": 0.0, "high": 1000.0, "log": False, "or_zero": False,
+    }  # fmt: skip
+    assert json.loads(json.dumps(methods())) == methods()
+    brief = next(row for row in BRIEF["methods"]() if row["method"] == "gasl")
+    assert brief["prunes"] == ["structured:", "  filter, input", "unstructured:", "  weight"]
+    assert "threshold: 0.003 to 0.2, log" in brief["searched by default"]
+    assert "  0.0003 to 0.02, log if filter or input" in brief["searched by default"]
+
+
+def test_methods_are_read_within_110_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "methods"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 110
+    firsts = {line.split()[0] for line in lines if line[1:2].strip()}
+    assert set(METHODS) <= firsts
 
 
 def test_a_knob_is_listed_with_its_range() -> None:

@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 from optuna.storages import InMemoryStorage
 
+from sparsweep.search import proposals as proposals_module
+from sparsweep.search.lease import FencedOutError
 from sparsweep.search.proposals import Proposals, outcome_of, searched_points
 from sparsweep.search.with_optuna import Study, delete
 from sparsweep.spaces.constraint import Constraint
 from sparsweep.spaces.space import Row
 from sparsweep.trainables.attempt import PREEMPTED
+from sparsweep.trainables.death import Death
 from sparsweep.trainables.record import TrialRecord, TrialStore
 from sparsweep.trainables.tasks import Task
 from tests.search.points import make_point
@@ -188,7 +191,7 @@ def test_a_death_is_one_failed_record_with_its_reason(driver: Make, seen: list[T
     proposals = driver()
     proposals.next()
     proposals.store.folder(0).claim_attempt()
-    proposals.ended(0, "the trial's process died")
+    proposals.ended(0, Death(reason="the trial's process died", node_lost=False))
     assert [(r.number, r.state, r.reason) for r in seen] == [(0, "failed", "the trial's process died")]
     assert states(proposals) == ["FAIL"]
     assert [r.state for r in proposals.store.records()] == ["failed"]
@@ -198,7 +201,7 @@ def test_a_death_is_one_failed_record_with_its_reason(driver: Make, seen: list[T
 def test_a_death_before_the_first_attempt_is_a_failure_as_well(driver: Make, seen: list[TrialRecord]) -> None:
     proposals = driver()
     proposals.next()
-    proposals.ended(0, "no node took it")
+    proposals.ended(0, Death(reason="no node took it", node_lost=False))
     assert [(r.attempt, r.reason) for r in seen] == [(1, "no node took it")]
 
 
@@ -206,7 +209,7 @@ def test_a_death_after_the_commit_leaves_the_trial_done(driver: Make, seen: list
     proposals = driver()
     proposals.next()
     commit(proposals.store, make_record(0, HALF))
-    proposals.ended(0, "the trial's process died")
+    proposals.ended(0, Death(reason="the trial's process died", node_lost=False))
     assert [(r.state, r.reason) for r in seen] == [("done", None)]
     assert states(proposals) == ["COMPLETE"]
 
@@ -220,7 +223,7 @@ def test_a_preempted_trial_goes_back_in_line_with_its_row(driver: Make, seen: li
     proposals = driver(budget=1)
     plan = proposals.next()
     preempt(proposals, 0)
-    proposals.ended(0, "the trial's process died")
+    proposals.ended(0, Death(reason="the trial's process died", node_lost=False))
     assert seen == []
     assert proposals.next() == plan
     assert states(proposals) == ["RUNNING"]
@@ -232,7 +235,7 @@ def test_while_a_trial_is_at_work_it_may_come_back_so_nothing_is_exhausted(drive
     assert proposals.next() is None
     assert not proposals.exhausted()
     preempt(proposals, 0)
-    proposals.ended(0, "the trial's process died")
+    proposals.ended(0, Death(reason="the trial's process died", node_lost=False))
     assert not proposals.exhausted()
     assert proposals.next() is not None
 
@@ -243,9 +246,9 @@ def test_a_death_before_the_next_attempt_of_a_preempted_trial_is_a_failure_not_a
     proposals = driver(budget=1)
     proposals.next()
     preempt(proposals, 0)
-    proposals.ended(0, "told to end")
+    proposals.ended(0, Death(reason="told to end", node_lost=False))
     proposals.next()
-    proposals.ended(0, "no worker can start")
+    proposals.ended(0, Death(reason="no worker can start", node_lost=False))
     assert [(r.state, r.reason) for r in seen] == [("failed", "no worker can start")]
 
 
@@ -303,3 +306,56 @@ def test_a_failed_trial_has_a_reason_and_no_value(single_point: bool) -> None:
     told = outcome_of(make_record(0, reason="diverged: loss is nan"), ("sparsity",), (), single_point=single_point)
     assert (told.values, told.violations) == (None, {})
     assert told.attributes == {"seconds": 1.0, "reason": "diverged: loss is nan"}
+
+
+def test_a_trial_lost_with_its_node_goes_on_elsewhere_but_not_for_ever(
+    driver: Make, seen: list[TrialRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proposals_module, "MOST_ATTEMPTS", 3)
+    proposals = driver(budget=1)
+    lost = Death(reason="its node died", node_lost=True)
+    for _ in range(2):
+        assert proposals.next() is not None
+        proposals.store.folder(0).claim_attempt()
+        proposals.ended(0, lost)
+        assert seen == []
+    assert proposals.next() is not None
+    proposals.store.folder(0).claim_attempt()
+    proposals.ended(0, lost)
+    assert [(r.state, r.reason) for r in seen] == [("failed", "its node died")]
+
+
+def test_a_proposal_cut_short_by_an_outage_is_taken_up_again_and_not_made_twice(
+    driver: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proposals = driver(budget=2)
+    row = type(proposals.study.space).row
+
+    def cut_short(*_: object) -> None:
+        raise OSError("server closed the connection")
+
+    monkeypatch.setattr(type(proposals.study.space), "row", cut_short)
+    with pytest.raises(OSError, match="server closed"):
+        proposals.next()
+    monkeypatch.setattr(type(proposals.study.space), "row", row)
+    plans = [proposals.next(), proposals.next(), proposals.next()]
+    assert [plan and plan.number for plan in plans] == [0, 1, None]
+    assert states(proposals) == ["RUNNING", "RUNNING"]
+
+
+def test_a_fenced_driver_hands_out_and_tells_nothing(driver: Make, seen: list[TrialRecord]) -> None:
+    proposals = driver()
+    plan = proposals.next()
+    assert plan is not None
+    commit(proposals.store, make_record(0, HALF))
+
+    def fenced() -> None:
+        raise FencedOutError("taken over")
+
+    proposals.fence = fenced
+    with pytest.raises(FencedOutError, match="taken over"):
+        proposals.ended(0)
+    with pytest.raises(FencedOutError, match="taken over"):
+        proposals.next()
+    assert seen == []
+    assert states(proposals) == ["RUNNING"]

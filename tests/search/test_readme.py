@@ -59,7 +59,7 @@ def test_the_first_two_blocks_are_the_two_commands() -> None:
 
 
 def test_the_sweep_file_loads() -> None:
-    (text,) = blocks("yaml")
+    text, *_ = blocks("yaml")
     sweep = read_sweep(text, catalogue(), title="README.md")
     assert (sweep.name, sweep.model, sweep.methods) == ("my-digits", "digits", ("gasl", "magnitude"))
 

@@ -89,36 +89,36 @@ def test_another_schema_is_never_half_read(folder: SweepFolder) -> None:
 HOLDER = """
 import sys
 from pathlib import Path
-from sparsweep.search.sweep_folder import SweepFolder
-with SweepFolder(Path(sys.argv[1])).held():
+from sparsweep.search.sweep_folder import SweepFolder, Where
+with SweepFolder(Path(sys.argv[1])).held(Where()):
     print("held", flush=True)
     sys.stdin.read()
 """
 
 
 def test_a_second_driver_is_told_who_holds_the_name_until_that_one_dies(folder: SweepFolder) -> None:
-    assert not folder.is_held()
+    assert not folder.is_held(Where())
     other = subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(folder.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     with other:
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
-        assert folder.is_held()
+        assert folder.is_held(Where())
         with pytest.raises(ValueError, match=rf"sweep tiny is being run by process {other.pid} on .*another --name"):
-            folder.held().__enter__()
+            folder.held(Where()).__enter__()
         other.kill()
-    assert not folder.is_held()
-    with folder.held():
-        assert folder.is_held()
+    assert not folder.is_held(Where())
+    with folder.held(Where()):
+        assert folder.is_held(Where())
 
 
 def test_looking_is_not_holding(folder: SweepFolder) -> None:
-    with folder.held():
+    with folder.held(Where()):
         pass
-    looks = [folder.is_held() for _ in range(3)]
-    with folder.held():
-        looks.append(folder.is_held())
+    looks = [folder.is_held(Where()) for _ in range(3)]
+    with folder.held(Where()):
+        looks.append(folder.is_held(Where()))
     assert looks == [False, False, False, True]
 
 

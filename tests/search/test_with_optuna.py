@@ -9,7 +9,7 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 
 from sparsweep.search.with_optuna import Outcome, PointsStudy, Study, delete, open_storage, without_password
-from sparsweep.spaces.space import Choice, Float, Int, Knob, Row, Space
+from sparsweep.spaces.space import Choice, Float, Int, Knob, Row, Space, of_methods
 
 SPACE = Space(
     (
@@ -266,3 +266,16 @@ def test_a_storage_that_cannot_be_opened_says_so_without_the_password(url: str) 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"cannot be opened .*unable to open database file"):
         open_storage(f"sqlite:///{tmp_path / 'absent' / 'studies.db'}")
+
+
+def test_a_label_with_an_own_methods_name_goes_to_the_study_and_back() -> None:
+    strength = Space((Knob(name="strength", range=Float(low=1e-3, high=1, log=True, or_zero=True)),))
+    space = of_methods({"gasl": strength, "own.mine:Mine": strength})
+    storage = InMemoryStorage()
+    study = Study.open(storage, "own", space, sampler="tpe", seed=0, objectives=("curve_value",))
+    good = {"method": "own.mine:Mine", "strength": 0.0}
+    study.propose_first([good, {**good, "strength": 0.5}])
+    assert [study.ask() for _ in range(2)] == [(0, good), (1, {**good, "strength": 0.5})]
+    assert study.study.trials[1].params["strength[method=own.mine:Mine]"] == 0.5
+    again = Study.open(storage, "own", space, sampler="tpe", seed=0, objectives=("curve_value",))
+    assert again.unfinished() == {0: good, 1: {**good, "strength": 0.5}}

@@ -59,7 +59,8 @@ def test_all_faults_come_at_once_in_the_order_of_the_file(tmp_path: Path, catalo
         ("methods: []", "methods: is empty: list at least one method, such as [gasl]"),
         ("methods: [gasl, gasl]", "methods: [gasl, gasl] lists a method twice: list each once"),
         ("methods: gasl", "methods: 'gasl' is not a list: write [...]"),
-        ("methods: [gals]", "methods[1]: unknown method 'gals'; did you mean gasl? (allowed: gasl, magnitude)"),
+        ("methods: [gals]", "methods[1]: unknown method 'gals'; did you mean gasl? (allowed: gasl, magnitude, or "
+         "module:Class of your own)"),
         ("space: 3", "space: 3 is not a mapping: write space: {key: value}"),
         ("space: {learning_rate: }", "space.learning_rate: nothing is not a range: write {low: …, high: …}, "
          "{choices: […]} or one value"),
@@ -92,7 +93,8 @@ def test_all_faults_come_at_once_in_the_order_of_the_file(tmp_path: Path, catalo
         ("space: {granularity: {low: 1, high: 2}}", "space.granularity: has no low and high: it is one of filter, "
          "weight, so write choices: [...]"),
         ("space: {keep_input: 1}", "space.keep_input: 1 is not allowed: it must be one of true, false"),
-        ("space: {steps: 3}", "space.steps: is a knob of magnitude, not of gasl: list such a method, or remove it"),
+        ("space: {steps: 3}", "space.steps: is a knob of magnitude, not of gasl: list such a method, or remove it "
+         "(knobs of gasl: granularity, keep_input, sparsity_strength)"),
         ("space: {granularity: weight, keep_input: true}", "space.keep_input: would do nothing: it needs granularity "
          "= 'filter', which granularity under space excludes"),
         ("space: {method: gasl}", "space.method: cannot be searched: write it under methods"),
@@ -217,8 +219,8 @@ def test_a_file_whose_name_cannot_be_the_sweeps(catalogue: Catalogue) -> None:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("digit", r"^unknown preset 'digit'; did you mean digits\? \(presets: digits, lenet300-mnist, lenet5-mnist; "
-         r"or give the path of a YAML file\)$"),
+        ("digit", r"^unknown preset 'digit'; did you mean digits\? \(presets: digits, gss-mnist, lenet300-mnist, "
+         r"lenet5-mnist; or give the path of a YAML file\)$"),
         ("nowhere/digits.yaml", r"^nowhere/digits.yaml: there is no such file; did you mean digits\? \(presets: "),
         ("/dev/null", "^/dev/null: is not a regular file: give a YAML file$"),
         ("a\0b", "cannot be a path: give a preset's name or a YAML file$"),

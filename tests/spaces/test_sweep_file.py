@@ -42,7 +42,7 @@ def test_a_key_without_value_is_its_default(catalogue: Catalogue) -> None:
     assert sweep_of("constraints:\nbudget:\n", catalogue) == sweep_of("", catalogue)
 
 
-@pytest.mark.parametrize("name", ["digits", "lenet300-mnist", "lenet5-mnist"])
+@pytest.mark.parametrize("name", ["digits", "gss-mnist", "lenet300-mnist", "lenet5-mnist"])
 def test_presets_load_and_survive_being_written(name: str) -> None:
     catalogue = installed.catalogue()
     sweep = load_sweep(name, catalogue)
@@ -52,7 +52,7 @@ def test_presets_load_and_survive_being_written(name: str) -> None:
 
 
 def test_presets_say_what_they_are() -> None:
-    assert list(presets()) == ["digits", "lenet300-mnist", "lenet5-mnist"]
+    assert list(presets()) == ["digits", "gss-mnist", "lenet300-mnist", "lenet5-mnist"]
     assert presets()["digits"].startswith("Real 8x8 digits, no download")
     assert all(20 < len(line) <= 110 for line in presets().values())
 

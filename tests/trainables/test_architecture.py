@@ -8,9 +8,16 @@ import torch
 from torch import nn
 
 from sparsweep.trainables.compact.architecture import describe, load_network, save_network
-from sparsweep.trainables.compact.coupling import couplings_of
+from sparsweep.trainables.compact.attention import split_attention
+from sparsweep.trainables.compact.coupling import couplings_of, untraced
 from sparsweep.trainables.compact.removal import compact
+from sparsweep.trainables.cut import cut, weight_masks
+from sparsweep.trainables.groups import add_masks, set_masks
+from sparsweep.trainables.methods import norm_scores
+from sparsweep.trainables.outline import lay_outline
+from sparsweep.trainables.scores import Scores
 from sparsweep.trainables.tasks.networks import lenet_digits
+from tests.trainables import trap_nets as traps
 from tests.trainables.nets import masked, shuffled
 
 SHAPE = (1, 8, 8)
@@ -43,7 +50,9 @@ def test_the_description_is_plain_data(saved: tuple[Path, nn.Module]) -> None:
     path, _ = saved
     description = json.loads(path.with_suffix(".json").read_text())
     assert description["network"] == "lenet-digits"
-    assert description["layers"]["conv1"] == {"type": "Conv2d", "out": 3, "in": 1, "kept": [0, 1, 2]}
+    assert description["layers"]["conv1"] == {
+        "type": "Conv2d", "out": 3, "in": 1, "groups": 1, "kept": [0, 1, 2],
+    }  # fmt: skip
     assert sorted(p.name for p in path.parent.iterdir()) == ["00.json", "00.safetensors"]
 
 
@@ -61,8 +70,28 @@ def test_a_grouped_or_padded_convolution_comes_back(tmp_path: Path) -> None:
         )
 
     net = shuffled(build())
-    save_network(tmp_path / "net", describe("mine", compact(net, ()), (2, 4, 4)), net)
+    save_network(tmp_path / "net", describe("mine", compact(net, untraced(net, (2, 4, 4), "")), (2, 4, 4)), net)
     assert torch.equal(load_network(tmp_path / "net", build)(torch.ones(1, 2, 4, 4)), net(torch.ones(1, 2, 4, 4)))
+
+
+@pytest.mark.parametrize("kind", [traps.Normed, traps.Separable, traps.Grouped, traps.DenselyConnected, traps.Tokens])
+def test_norms_groups_and_heads_come_back(tmp_path: Path, kind: type[nn.Module]) -> None:
+    net = split_attention(shuffled(kind()))
+    couplings = couplings_of(net, traps.SHAPE)
+    lay_outline(net, couplings.outline)
+    scores = Scores(granularity="filter", values=norm_scores(net, "filter"), own={}, threshold=0.0)
+    add_masks(net)
+    set_masks(
+        net,
+        weight_masks(net, scores, cut(scores, sum(map(len, scores.values.values())) // 2, ties=couplings.ties())[0]),
+    )
+    compacted = compact(net, couplings)
+    description = describe("mine", compacted, traps.SHAPE)
+    save_network(tmp_path / "net", description, compacted.net)
+    inputs = torch.rand(4, *traps.SHAPE)
+    assert torch.equal(load_network(tmp_path / "net", kind)(inputs), compacted.net(inputs))
+    assert sum(p.numel() for p in compacted.net.parameters()) < sum(p.numel() for p in net.parameters())
+    assert {row["layer"] for row in description["coverage"]} == set(description["layers"])
 
 
 def _changed(path: Path, **changes: object) -> None:

@@ -101,3 +101,73 @@ def test_each_cut_removes_something_as_long_as_there_is_room() -> None:
 def test_a_share_of_a_count_is_not_off_by_one() -> None:
     assert int(0.29 * 100) == 28, "what plain floats would say"
     assert [share_count(share, 100) for share in (0.29, 0.295, 0, 1)] == [29, 29, 0, 100]
+
+
+# Groups that can only be removed together ---------------------------------------------------------------------------
+
+
+def _lists(kept: dict[str, torch.Tensor]) -> dict[str, list[int]]:
+    return {name: mask.nonzero().flatten().tolist() for name, mask in kept.items()}
+
+
+TIES = {"a": torch.tensor([0, 1, 2, -1]), "b": torch.tensor([0, 1, 2])}
+"""The first three of both go together; the fourth of `a` goes by itself."""
+
+
+def test_tied_groups_are_cut_together_by_the_mean_of_their_scores() -> None:
+    scores = scores_of(a=[1, 8, 5, 4], b=[9, 2, 7])  # means 5, 5, 6; and 4
+    kept, threshold = cut(scores, 6, balance="none", ties=TIES)
+    assert _lists(kept) == {"a": [0, 1, 2], "b": [0, 1, 2]}
+    assert threshold == 4
+    assert _lists(cut(scores, 2, balance="none", ties=TIES)[0]) == {"a": [2], "b": [2]}
+
+
+def test_counts_are_exact_up_to_the_size_of_a_tied_set_and_never_more() -> None:
+    scores = scores_of(a=[1, 8, 5, 4], b=[9, 2, 7])
+    counts = [sum(int(m.sum()) for m in cut(scores, keep, balance="none", ties=TIES)[0].values()) for keep in range(8)]
+    assert counts == [2, 2, 2, 2, 4, 4, 6, 7]
+
+
+def test_of_equal_tied_sets_the_first_is_kept() -> None:
+    scores = scores_of(a=[5, 5, 5, 5], b=[5, 5, 5])
+    assert _lists(cut(scores, 4, balance="none", ties=TIES)[0]) == {"a": [0, 1], "b": [0, 1]}
+
+
+def test_tied_cuts_are_nested_and_what_was_dead_stays_dead() -> None:
+    scores = scores_of(a=[1, 8, 5, 4], b=[9, 2, 7])
+    alive = {"a": torch.tensor([True, True, False, True]), "b": torch.tensor([True, True, True])}
+    for keep in (6, 5, 4, 3, 2):
+        kept, _ = cut(scores, keep, balance="none", ties=TIES, alive=alive)
+        assert all(not (kept[name] & ~alive[name]).any() and kept[name].any() for name in kept)
+        alive = kept
+
+
+def test_ties_that_join_nothing_change_nothing() -> None:
+    scores = scores_of(a=[3, 1, 2], b=[30, 10, 20])
+    alone = {"a": torch.tensor([-1, -1, -1])}
+    for keep in range(1, 7):
+        assert _lists(cut(scores, keep, ties=alone)[0]) == _lists(cut(scores, keep)[0])
+
+
+def test_a_multiple_takes_back_the_best_that_were_cut() -> None:
+    scores = scores_of(a=[6, 5, 4, 3, 2, 1], b=[16, 15, 14, 13, 12, 11])
+    kept, _ = cut(scores, 7, balance="none", multiple=4)
+    assert _lists(kept) == {"a": [0, 1, 2, 3], "b": [0, 1, 2, 3, 4, 5]}
+    assert [int(mask.sum()) for mask in cut(scores, 6, balance="rank", multiple=4)[0].values()] == [4, 4]
+
+
+def test_a_multiple_takes_nothing_back_that_an_earlier_cut_removed() -> None:
+    scores = scores_of(a=[6, 5, 4, 3, 2, 1])
+    alive = {"a": torch.tensor([True, False, True, True, True, False])}
+    assert _lists(cut(scores, 2, balance="none", multiple=4, alive=alive)[0]) == {"a": [0, 2, 3, 4]}
+    assert _lists(cut(scores, 2, balance="none", multiple=8, alive=alive)[0]) == {"a": [0, 2, 3, 4]}
+
+
+def test_what_a_multiple_takes_back_brings_along_what_it_is_tied_to() -> None:
+    scores = scores_of(a=[9, 8, 1, 7], b=[9, 8, 1])
+    assert _lists(cut(scores, 5, balance="none", ties=TIES, multiple=4)[0]) == {"a": [0, 1, 2, 3], "b": [0, 1, 2]}
+
+
+def test_single_weights_know_no_multiples() -> None:
+    scores = scores_of("weight", a=[[6, 5], [4, 3]])
+    assert int(cut(scores, 1, multiple=4)[0]["a"].sum()) == 1

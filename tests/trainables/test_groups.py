@@ -1,5 +1,7 @@
 """Groups, their norms, and the masks that hold them."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -15,6 +17,7 @@ from sparsweep.trainables.groups import (
     scored_layers,
     set_masks,
 )
+from sparsweep.trainables.outline import Feed, Outline, lay_outline, outline_of
 from sparsweep.trainables.tasks.networks import lenet_5
 from tests.trainables.nets import filled, mlp, tensor
 
@@ -94,3 +97,28 @@ def test_masks_travel_in_the_state_dict(bias: bool) -> None:
     set_masks(net, {"0": torch.tensor([[True, False], [False, False]])})
     other.load_state_dict(net.state_dict())
     assert masks_of(other)["0"].tolist() == [[True, False], [False, False]]
+
+
+def test_patterns_choose_the_layers_that_may_be_pruned() -> None:
+    net = lenet_5()
+    outline = Outline(outputs=frozenset({"fc2"}), inputs=frozenset({"conv1"}))
+    lay_outline(net, outline.limited(("conv*", "fc1"), ("conv1",)))
+    assert list(scored_layers(net, "filter")) == ["conv2", "fc1"]
+    assert list(scored_layers(net, "weight")) == ["conv2", "fc1"]
+    lay_outline(net, outline.limited(("*",), ()))
+    assert list(scored_layers(net, "weight")) == ["conv1", "conv2", "fc1", "fc2"]
+    assert outline_of(copy.deepcopy(net)) is not None, "copies keep it"
+
+
+def test_hold_puts_norms_back_too() -> None:
+    net = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Linear(2, 1))
+    feed = Feed(layer="1", sources={"0": torch.tensor([0, 1])}, foreign=torch.tensor([False, False]))
+    lay_outline(net, Outline(outputs=frozenset({"2"}), inputs=frozenset({"0"}), feeds=(feed,)))
+    add_masks(net)
+    set_masks(net, {"0": torch.tensor([[True, False], [False, False]])})
+    norm = net[1]
+    nn.init.ones_(norm.weight)
+    nn.init.ones_(norm.bias)
+    hold(net)
+    assert norm.weight.tolist() == norm.bias.tolist() == [1, 0]
+    assert not any("mask" in name for name in drop_masks(net).state_dict())

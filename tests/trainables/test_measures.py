@@ -4,14 +4,16 @@ import pytest
 import torch
 from torch import nn
 
+from sparsweep.trainables.compact.attention import split_attention
 from sparsweep.trainables.compact.coupling import couplings_of
 from sparsweep.trainables.compact.removal import compact
 from sparsweep.trainables.groups import add_masks, set_masks
 from sparsweep.trainables.measures.accuracy import accuracy
-from sparsweep.trainables.measures.macs import layer_macs
+from sparsweep.trainables.measures.macs import closed_form_macs, count_macs, ideal_macs, layer_macs
 from sparsweep.trainables.measures.size import layer_sparsity, nonzero_counts, size_bytes, sparsity, weight_counts
 from sparsweep.trainables.tasks.data import Split
 from sparsweep.trainables.tasks.networks import NETWORKS
+from tests.trainables import trap_nets as traps
 from tests.trainables.nets import filled, masked, mlp, shuffled, tensor
 
 
@@ -49,6 +51,36 @@ def test_zeros_that_are_still_there_are_executed() -> None:
     net = masked(shuffled(mlp(4, 3, 2)), {"0": [[0] * 4, [1] * 4, [1] * 4]})
     assert layer_macs(net, (4,)) == {"0": 12, "2": 6}
     assert net.training, "the mode is put back"
+
+
+@pytest.mark.parametrize("kind", [traps.Residual, traps.Separable, traps.Grouped, traps.Squeezed, traps.Shared])
+def test_the_counter_agrees_with_the_closed_form(kind: type[nn.Module]) -> None:
+    net = kind()
+    assert layer_macs(net, traps.SHAPE) == closed_form_macs(net, traps.SHAPE)
+    assert count_macs(net, traps.SHAPE).rest == 0
+
+
+def test_a_grouped_convolutions_weights_are_met_once_a_position() -> None:
+    net = traps.Grouped()
+    assert layer_macs(net, traps.SHAPE)["grouped"] == 36 * net.grouped.weight.numel() == 36 * 12 * 2 * 9
+
+
+def test_products_within_attention_count_and_shrink_with_the_heads() -> None:
+    net = split_attention(traps.Tokens())
+    dense = count_macs(net, traps.SHAPE)
+    assert dense.rest == 2 * 9 * 9 * 12, "queries by keys, and their weights by values, over 9 tokens"
+    assert dense.layers == closed_form_macs(net, traps.SHAPE)
+    couplings = couplings_of(net, traps.SHAPE)
+    add_masks(net)
+    head = torch.zeros_like(net.get_submodule("attention.v").get_parameter("weight")).bool()
+    head[:4] = True
+    set_masks(net, {"attention.v": head})
+    smaller = compact(net, couplings).net
+    macs = count_macs(smaller, traps.SHAPE)
+    assert macs.rest == dense.rest // 3
+    left = nonzero_counts(smaller)
+    ideal = sum(dense.layers[n] // weight_counts(net)[n] * left[n] for n in left) + macs.rest
+    assert ideal_macs(dense, weight_counts(net), left, macs) == ideal <= macs.total
 
 
 def test_sparsity_is_of_all_weights_and_layer_sparsity_the_mean_of_layers() -> None:

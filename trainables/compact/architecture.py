@@ -9,8 +9,11 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
+from sparsweep.trainables.compact.attention import split_attention
 from sparsweep.trainables.compact.removal import Compacted
+from sparsweep.trainables.compact.sites import remover
 from sparsweep.trainables.groups import Prunable, prunable_layers
 from sparsweep.trainables.record import write_atomically
 
@@ -25,23 +28,27 @@ def test_input(example_shape: tuple[int, ...]) -> Tensor:
 
 @torch.inference_mode()
 def describe(network: str, compacted: Compacted, example_shape: tuple[int, ...]) -> dict[str, Any]:
-    """Shapes, kept units and a test vector of a compact network, as plain data."""
+    """Shapes, kept units, coverage and a test vector of a compact network, as plain data."""
     layers = prunable_layers(compacted.net)
     return {
         "schema": SCHEMA,
         "network": network,
         "example_shape": list(example_shape),
-        "layers": {
-            name: {
-                "type": type(layer).__name__,
-                "out": layer.weight.shape[0],
-                "in": layer.in_channels if isinstance(layer, nn.Conv2d) else layer.in_features,
-                "kept": compacted.kept[name],
-            }
-            for name, layer in layers.items()
-        },
+        "layers": {name: {**_shape(layer), "kept": compacted.kept[name]} for name, layer in layers.items()},
+        "norms": {name: {"type": type(m).__name__, "features": m.num_features} for name, m in _norms(compacted.net)},
+        "coverage": compacted.coverage,
         "test_output": compacted.net(test_input(example_shape).to(next(iter(layers.values())).weight.device)).tolist(),
     }
+
+
+def _shape(layer: Prunable) -> dict[str, Any]:
+    if isinstance(layer, nn.Conv2d):
+        return {"type": "Conv2d", "out": layer.out_channels, "in": layer.in_channels, "groups": layer.groups}
+    return {"type": "Linear", "out": layer.out_features, "in": layer.in_features}
+
+
+def _norms(net: nn.Module) -> list[tuple[str, _BatchNorm]]:
+    return [(name, module) for name, module in net.named_modules() if isinstance(module, _BatchNorm)]
 
 
 def save_network(path: Path, description: dict[str, Any], net: nn.Module) -> None:
@@ -72,13 +79,14 @@ def load_network(path: Path, build: Callable[[], nn.Module]) -> nn.Module:
         raise ValueError(f"{path}.json is not a network's description: it is damaged ({fault})") from fault
     if schema != SCHEMA:
         raise ValueError(f"{path}.json has schema {schema}; this sparsweep reads {SCHEMA}")
-    net = build()
+    net = split_attention(build())
     try:
-        _resize(net, description["layers"])
+        _resize(net, description["layers"], description.get("norms", {}))
         net.load_state_dict(load_file(f"{path}.safetensors"), strict=True)
         with torch.inference_mode():
             output = net.eval()(test_input(tuple(description["example_shape"])))
-        same = torch.allclose(output, torch.tensor(description["test_output"]), atol=1e-4)
+        stored = torch.tensor(description["test_output"])
+        same = torch.allclose(output, stored, atol=1e-4 * max(1.0, float(stored.abs().max())))
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as fault:
         first = str(fault).strip().splitlines()[0]
         raise ValueError(f"{path}: weights and description do not fit: one is damaged ({first})") from fault
@@ -87,17 +95,22 @@ def load_network(path: Path, build: Callable[[], nn.Module]) -> nn.Module:
     return net
 
 
-def _resize(net: nn.Module, shapes: Mapping[str, Mapping[str, int]]) -> None:
+def _resize(net: nn.Module, shapes: Mapping[str, Mapping[str, Any]], norms: Mapping[str, Mapping[str, Any]]) -> None:
     for name, layer in prunable_layers(net).items():
-        wanted = _resized(layer, shapes[name]["out"], shapes[name]["in"])
-        if wanted.weight.shape != layer.weight.shape:
+        wanted = _resized(layer, shapes[name])
+        if wanted.weight.shape != layer.weight.shape or _shape(wanted) != _shape(layer):
             setattr(net.get_submodule(name.rpartition(".")[0]), name.rpartition(".")[2], wanted)
+    for name, norm in _norms(net):
+        features = norms[name]["features"] if name in norms else norm.num_features
+        if features != norm.num_features:
+            gone = list(range(features, norm.num_features))  # which ones does not matter: their numbers are loaded
+            remover(norm, "norm")(norm, gone)
 
 
-def _resized(layer: Prunable, outputs: int, inputs: int) -> Prunable:
+def _resized(layer: Prunable, shape: Mapping[str, Any]) -> Prunable:
     if isinstance(layer, nn.Linear):
-        return nn.Linear(inputs, outputs, bias=layer.bias is not None)
+        return nn.Linear(shape["in"], shape["out"], bias=layer.bias is not None)
     return nn.Conv2d(
-        inputs, outputs, layer.kernel_size, layer.stride, layer.padding, layer.dilation,  # type: ignore[arg-type]
-        groups=layer.groups, bias=layer.bias is not None, padding_mode=layer.padding_mode,
+        shape["in"], shape["out"], layer.kernel_size, layer.stride, layer.padding, layer.dilation,  # type: ignore[arg-type]
+        groups=shape.get("groups", layer.groups), bias=layer.bias is not None, padding_mode=layer.padding_mode,
     )  # fmt: skip

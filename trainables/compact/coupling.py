@@ -1,125 +1,153 @@
-"""Which layers a unit is coupled to: read off torch-pruning's dependency graph, once a network.
+"""What can be removed from a network: traced, joined, and put to the test before it is believed.
 
-The graph knows that channel 3 of a convolution is column 3 of the next one, or columns 12…15 of a linear layer behind
-a flatten. It does not know everything (an addition of the network's own input, a reshape written out by hand), so each
-coupling is put to the test before it is believed. Which units go is decided by `removal.py`.
+Units that are added to each other, normed, convolved one by one or concatenated belong together; a group of a grouped
+convolution and a head of attention are each one unit. What cannot be removed is left out with its reason.
 """
 
-import copy
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
-import torch_pruning as tp
 from torch import Tensor, nn
 
-from sparsweep.trainables.groups import Prunable, prunable_layers
+from sparsweep.trainables.compact.attention import plain_attention
+from sparsweep.trainables.compact.derivative import ENDS
+from sparsweep.trainables.compact.generic import trial_copy, zero_columns
+from sparsweep.trainables.compact.joining import Coverage, joined
+from sparsweep.trainables.compact.oracle import refuted
+from sparsweep.trainables.compact.sites import Coupling, grouped
+from sparsweep.trainables.compact.trace import Trace, TraceError, channelwise, trace
+from sparsweep.trainables.groups import prunable_layers
+from sparsweep.trainables.outline import Feed, Outline
+
+LIMIT_S = 300.0
+"""Seconds after which a network counts as one that cannot be traced, or a group as one that cannot be proven."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Consumer:
-    """A layer that reads the units of another: unit u is its input columns where `unit_of == u`."""
+class Couplings:
+    """What can be removed from networks of one architecture.
 
-    layer: str
-    unit_of: Tensor
-    """[in] int64: the unit behind each input column; -1 where the column is somebody else's."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Coupling:
-    """A layer whose output units can be removed, and everybody who reads them."""
-
-    layer: str
-    consumers: tuple[Consumer, ...]
-
-
-def couplings_of(net: nn.Module, example_shape: tuple[int, ...]) -> tuple[Coupling, ...]:
-    """The couplings of every prunable layer but the output layer, in order of definition.
-
-    A layer is left out, and nothing of it is removed, where its group holds anything but plain convolutions and linear
-    layers (a norm, a grouped convolution, a module used twice, an addition of several producers), or where removing
-    units is not the same as zeroing them.
+    Attributes:
+        groups: sets of layers whose units go together.
+        coverage: of every prunable layer, in order of definition.
+        outline: what the graph says of outputs, inputs and norms.
+        example_shape: of one input, without the batch.
+        blind: per layer [columns] bool, true where a column is zero in any case, so that its zeros say nothing.
     """
-    copied = copy.deepcopy(net).cpu()
-    layers = prunable_layers(copied)
-    paths = {id(layer): name for name, layer in layers.items()}
-    graph = tp.DependencyGraph().build_dependency(copied, example_inputs=torch.zeros(2, *example_shape), verbose=False)
-    found = [_coupling(graph, name, layer, paths) for name, layer in list(layers.items())[:-1]]
-    trial, inputs = _trial_copy(net, example_shape)
-    with torch.no_grad():
-        whole = trial(inputs)
-    return tuple(coupling for coupling in found if coupling is not None and _holds(coupling, trial, inputs, whole))
+
+    groups: tuple[Coupling, ...]
+    coverage: tuple[Coverage, ...]
+    outline: Outline
+    example_shape: tuple[int, ...]
+    blind: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def ties(self) -> dict[str, Tensor]:
+        """Per layer [units] the number of the set that each goes with, -1 where it goes by itself."""
+        tied: dict[str, Tensor] = {}
+        start = 0
+        for group in self.groups:
+            held = torch.cat([site.unit_of[site.unit_of >= 0] for site in group.makers]).bincount(minlength=group.units)
+            for site in group.makers:
+                together = (site.unit_of >= 0) & (held[site.unit_of.clamp_min(0)] > 1)
+                tied[site.layer] = torch.where(together, site.unit_of + start, tied.get(site.layer, torch.tensor(-1)))
+            start += group.units
+        return tied
+
+    def report(self) -> list[dict[str, Any]]:
+        """The coverage as plain data."""
+        return [asdict(covered) for covered in self.coverage]
 
 
-def _trial_copy(net: nn.Module, example_shape: tuple[int, ...]) -> tuple[nn.Module, Tensor]:
-    """The network in double precision with small positive numbers in it, and two inputs; no global randomness.
+def couplings_of(net: nn.Module, example_shape: tuple[int, ...], limit_s: float = LIMIT_S) -> Couplings:
+    """The couplings of a network; it stays as it is, and so does torch's random state.
 
-    Positive throughout, so that no unit hides behind a ReLU that happens to be closed.
+    Raises:
+        ValueError: the network does not return one tensor.
     """
-    source = torch.Generator().manual_seed(0)
-    trial = copy.deepcopy(net).cpu().double().eval()
-    with torch.no_grad():
-        for tensor in (*trial.parameters(), *trial.buffers()):
-            if tensor.is_floating_point():
-                size = tensor[0].numel() if tensor.dim() > 1 else 2
-                tensor.copy_((torch.rand(tensor.shape, generator=source) + 0.1) / size)
-    return trial, torch.rand(2, *example_shape, generator=source).double()
+    ends = time.monotonic() + limit_s
+    example = example_of(example_shape)
+    with torch.random.fork_rng(devices=[]):
+        try:
+            trial = trial_copy(net, example)
+            found = trace(trial, example, limit_s)
+        except TraceError as fault:
+            return untraced(net, example_shape, str(fault))
+        join = joined(trial, found)
+        groups = join.couplings()
+        wrong = refuted(trial, example, groups, ends)
+        blind = zero_columns(trial, example)
+    for at, reason in wrong.items():
+        join.exclude(groups[at], reason)
+    return Couplings(
+        groups=tuple(group for at, group in enumerate(groups) if at not in wrong), coverage=join.coverage(),
+        outline=_outline(trial, found, _idle(trial, example, join.unseen)), example_shape=tuple(example_shape), blind=blind,
+    )  # fmt: skip
 
 
-@torch.no_grad()
-def _holds(coupling: Coupling, net: nn.Module, inputs: Tensor, whole: Tensor) -> bool:
-    """The oracle: every second unit zeroed where it is made, or where it is read, gives what its removal gives.
-
-    Where the removal changes nothing at all, the trial has shown nothing, and the answer is no.
-    """
-    made, read, smaller = (copy.deepcopy(net) for _ in range(3))
-    units = torch.arange(0, net.get_submodule(coupling.layer).get_parameter("weight").shape[0] - 1, 2)
-    for parameter in made.get_submodule(coupling.layer).parameters():
-        parameter[units] = 0
-    remover(smaller.get_submodule(coupling.layer), outputs=True)(smaller.get_submodule(coupling.layer), units.tolist())
-    for consumer in coupling.consumers:
-        columns = torch.isin(consumer.unit_of, units).nonzero().flatten()
-        read.get_submodule(consumer.layer).get_parameter("weight")[:, columns] = 0
-        reader = smaller.get_submodule(consumer.layer)
-        remover(reader, outputs=False)(reader, columns.tolist())
-    try:
-        outputs = smaller(inputs)
-    except Exception:  # shapes that do not fit, raised by whatever code the network holds
-        return False
-    allowed = 1e-9 * float(outputs.abs().max())
-    equal = all(float((masked(inputs) - outputs).abs().max()) <= allowed for masked in (made, read))
-    return equal and (not len(units) or float((whole - outputs).abs().max()) > allowed)
+def untraced(net: nn.Module, example_shape: tuple[int, ...], reason: str) -> Couplings:
+    """Nothing is removable, and the last layer in order of definition counts as the output."""
+    names = list(prunable_layers(net))
+    coverage = tuple(Coverage(layer=name, state="excluded", reason=reason) for name in names)
+    outline = Outline(outputs=frozenset(names[-1:]), inputs=frozenset(names[:1]))
+    return Couplings(groups=(), coverage=coverage, outline=outline, example_shape=tuple(example_shape))
 
 
-def _coupling(graph: Any, name: str, layer: Prunable, paths: Mapping[int, str]) -> Coupling | None:
-    units = layer.weight.shape[0]
-    if _grouped(layer) or layer not in graph.module2node:  # not there: the forward pass does not use it
-        return None
-    group = graph.get_pruning_group(layer, remover(layer, outputs=True), idxs=list(range(units)))
-    consumers = []
-    for at, item in enumerate(group):
-        module = item.dep.target.module
-        reads = graph.is_in_channel_pruning_fn(item.dep.handler)
-        if id(module) in paths and reads and not _grouped(module):
-            unit_of = torch.full((module.weight.shape[1],), -1)
-            unit_of[torch.tensor(item.idxs)] = torch.tensor(item.root_idxs)
-            consumers.append(Consumer(layer=paths[id(module)], unit_of=unit_of))
-        elif at > 0 and any(True for _ in module.parameters()):
-            return None
-    return Coupling(layer=name, consumers=tuple(consumers)) if consumers else None
+def example_of(example_shape: tuple[int, ...]) -> Tensor:
+    """One input of positive numbers, double, the same every time."""
+    return torch.rand(1, *example_shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64) + 0.1
 
 
-def _grouped(layer: nn.Module) -> bool:
-    return isinstance(layer, nn.Conv2d) and layer.groups > 1
+def _idle(net: nn.Module, example: Tensor, unseen: frozenset[str]) -> Iterator[str]:
+    """Of the layers that are not called, those whose weights are not read elsewhere either."""
+    if not unseen:
+        return
+    weights = {name: net.get_submodule(name).get_parameter("weight").requires_grad_() for name in sorted(unseen)}
+    with plain_attention():
+        output = net(example)
+    slopes = [None] * len(weights)
+    if output.requires_grad:
+        slopes = torch.autograd.grad(output.sum(), list(weights.values()), allow_unused=True)
+    for (name, weight), slope in zip(weights.items(), slopes, strict=True):
+        weight.requires_grad_(False)
+        if slope is None:
+            yield name
 
 
-def remover(layer: nn.Module, *, outputs: bool) -> Callable[[nn.Module, list[int]], nn.Module]:
-    """torch-pruning's function that removes output (or input) channels of such a layer, in place."""
-    conv = isinstance(layer, nn.Conv2d)
-    if outputs:
-        chosen = tp.prune_conv_out_channels if conv else tp.prune_linear_out_channels
-    else:
-        chosen = tp.prune_conv_in_channels if conv else tp.prune_linear_in_channels
-    function: Callable[[nn.Module, list[int]], nn.Module] = chosen
-    return function
+def _outline(net: nn.Module, found: Trace, idle: Iterator[str]) -> Outline:
+    layers = prunable_layers(net)
+    back = {reader: set(sources) for reader, sources in found.feeds.items()}
+    ahead: dict[str, set[str]] = {}
+    for reader, sources in found.feeds.items():
+        for source in sources:
+            ahead.setdefault(source, set()).add(reader)
+    return Outline(
+        outputs=frozenset(_first(layers, back)), inputs=frozenset(_first(layers, ahead)),
+        idle=frozenset(idle),
+        feeds=tuple(_norm_feeds(net, found)),
+    )  # fmt: skip
+
+
+def _first(layers: Mapping[str, nn.Module], following: Mapping[str, set[str]]) -> Iterator[str]:
+    """The layers that one end of the network meets first, through norms and everything else that is no layer."""
+    seen, open_ends = {ENDS}, [ENDS]
+    while open_ends:
+        for path in following.get(open_ends.pop(), set()) - seen:
+            seen.add(path)
+            if path in layers:
+                yield path
+            else:
+                open_ends.append(path)
+
+
+def _norm_feeds(net: nn.Module, found: Trace) -> Iterator[Feed]:
+    for reader, sources in found.feeds.items():
+        module = net.get_submodule(reader)
+        if reader != ENDS and (channelwise(module) or grouped(module)):
+            foreign = found.foreign[reader].clone()
+            if ENDS in sources or any(units is None for units in sources.values()):
+                foreign[:] = True
+            known = {path: units for path, units in sources.items() if units is not None}
+            yield Feed(layer=reader, sources=known, foreign=foreign)

@@ -114,6 +114,8 @@ class Gasl(Method):
         },
     )
 
+    ablation: ClassVar[Row] = {"attention_strength": 0.0}
+
     def penalty(self, net: nn.Module) -> Tensor:
         """λ_s Σ R_l + λ_a Σ A_l + λ_1 Σ|w| over the scored layers."""
         total = super().penalty(net)

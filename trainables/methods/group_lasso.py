@@ -24,6 +24,7 @@ class GroupLasso(Gasl):
         name: legal for name, legal in Gasl.allowed.items() if not name.startswith("attention_")
     }
     default_space: ClassVar[Space] = Space(group_sparse_knobs())
+    ablation: ClassVar[Row] = {"sparsity_strength": 0.0}
     known_good: ClassVar[tuple[Row, ...]] = tuple(
         {k: v for k, v in row.items() if not k.startswith("attention_")} for row in Gasl.known_good
     )

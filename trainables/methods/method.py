@@ -37,6 +37,9 @@ class Method(ABC):
     known_good: ClassVar[tuple[Row, ...]]
     """Settings that are known to work, one for each granularity that was tried; those that the space has go first."""
 
+    ablation: ClassVar[Row] = {}
+    """Knobs that switch the method's own idea off and leave everything else: its control. Empty for a control."""
+
     @property
     def sample_size(self) -> int:
         """How many labelled training examples `prepare` is to be given."""

@@ -1,7 +1,7 @@
 """Trials at work on Ray: a class trainable whose process is used again, fed by our own searcher.
 
-The only importer of ray. To Ray a trial reports one result, that it is done; what it found travels in its record. Ray's
-own checkpoints, loggers and restore are not used: a sweep goes on from the records with a new Tuner.
+To Ray a trial reports one result, that it is done; what it found travels in its record. Ray's own checkpoints, loggers
+and restore are not used: a sweep goes on from the records with a new Tuner.
 """
 
 import contextlib
@@ -10,28 +10,22 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
-for _name, _value in {
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_GLOBAL_CHECKPOINT_S": "100000",
-    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-}.items():
-    os.environ.setdefault(_name, _value)
+from sparsweep.search.with_ray.cluster import Slots, slot_count
+from sparsweep.trainables.death import Death, cause_of_death, watched
+from sparsweep.trainables.trial import TrialPlan
 
-import ray  # noqa: E402
-from ray import tune  # noqa: E402
-from ray.tune.search import Searcher  # noqa: E402
-from ray.tune.stopper import Stopper  # noqa: E402
+# isort: split
+import ray
+from ray import tune
+from ray.tune.search import Searcher
+from ray.tune.stopper import Stopper
 
-from sparsweep.trainables.trial import TrialPlan  # noqa: E402
+NODE_LOST = ("is unavailable", "node has died", "node was terminated", "node is dead")
+"""How Ray says that a process cannot be reached any more; of one that died alone it says `worker process has died`."""
 
 
 class Source(Protocol):
@@ -39,64 +33,7 @@ class Source(Protocol):
 
     def next(self) -> TrialPlan | None: ...
     def exhausted(self) -> bool: ...
-    def ended(self, number: int, death: str | None = None) -> None: ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Slots:
-    """What one trial is given, and where."""
-
-    cpu: float
-    gpu: float
-    address: str | None
-    """A Ray address, or None for a Ray of its own on this machine."""
-
-
-def start(slots: Slots) -> None:
-    """Starts a local Ray on loopback, or joins the cluster at `slots.address`.
-
-    Raises:
-        ValueError: nobody answers at the address.
-    """
-    quiet = {"include_dashboard": False} if slots.address is None else {}
-    cpus = (
-        {"num_cpus": max(os.cpu_count() or 1, 1), "object_store_memory": 256 * 2**20} if slots.address is None else {}
-    )
-    try:
-        ray.init(
-            address=slots.address or "local", log_to_driver=False, logging_level="ERROR", configure_logging=True,
-            **quiet, **cpus,
-        )  # fmt: skip
-    except ConnectionError as fault:
-        raise ValueError(f"no Ray cluster answers at {slots.address}: check --address or RAY_ADDRESS") from fault
-
-
-def slot_count(slots: Slots) -> int:
-    """How many trials can run at once: what fits on each node, added up."""
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return sum(
-        int(min(have.get("CPU", 0) / slots.cpu, have.get("GPU", 0) / slots.gpu if slots.gpu else float("inf")))
-        for have in nodes
-    )
-
-
-def node_count() -> int:
-    """How many nodes are alive."""
-    return sum(node["Alive"] for node in ray.nodes())
-
-
-def described() -> str:
-    """Version and size of the Ray that is joined."""
-    have = ray.cluster_resources()
-    nodes = sum(node["Alive"] for node in ray.nodes())
-    return (
-        f"{ray.__version__}, {nodes} node{'s' * (nodes != 1)}, {have.get('CPU', 0):g} CPUs, {have.get('GPU', 0):g} GPUs"
-    )
-
-
-def shut_down() -> None:
-    """Ends a local Ray, or leaves the cluster."""
-    ray.shutdown()
+    def ended(self, number: int, death: Death | None = None) -> None: ...
 
 
 class PruningTrainable(tune.Trainable):  # type: ignore[misc]
@@ -125,8 +62,9 @@ class PruningTrainable(tune.Trainable):  # type: ignore[misc]
         from sparsweep.trainables.record import TrialFolder
 
         device = "cuda" if ray.get_runtime_context().get_accelerator_ids().get("GPU") else "cpu"
-        with contextlib.suppress(FencedError):
-            run_trial(plan_from(self.plan), TrialFolder(Path(self.folder)), device=device)
+        plan, folder = plan_from(self.plan), Path(self.folder)
+        with contextlib.suppress(FencedError), watched(folder, plan.options().time_limit):
+            run_trial(plan, TrialFolder(folder), device=device)
         return {"done": True}
 
 
@@ -135,6 +73,7 @@ def plan_as_json(plan: TrialPlan) -> dict[str, Any]:
     root = plan.task.data_root
     return {
         "number": plan.number, "setting": dict(plan.setting), "seed": plan.seed, "fixed": dict(plan.fixed),
+        "code_root": str(plan.code_root) if plan.code_root else None,
         "task": {"network": plan.task.network, "data": plan.task.data, "data_root": str(root) if root else None},
     }  # fmt: skip
 
@@ -143,9 +82,12 @@ def plan_from(data: Mapping[str, Any]) -> TrialPlan:
     """The plan that `plan_as_json` made."""
     from sparsweep.trainables.tasks import Task
 
-    root = data["task"]["data_root"]
+    root, code = data["task"]["data_root"], data["code_root"]
     task = Task(network=data["task"]["network"], data=data["task"]["data"], data_root=Path(root) if root else None)
-    return TrialPlan(number=data["number"], setting=data["setting"], seed=data["seed"], fixed=data["fixed"], task=task)
+    return TrialPlan(
+        number=data["number"], setting=data["setting"], seed=data["seed"], fixed=data["fixed"], task=task,
+        code_root=Path(code) if code else None,
+    )  # fmt: skip
 
 
 class SourceSearcher(Searcher):  # type: ignore[misc]
@@ -164,11 +106,18 @@ class SourceSearcher(Searcher):  # type: ignore[misc]
         return {"plan": plan_as_json(plan), "folder": str(self.folder_of(plan.number)), "threads": self.threads}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        number = self.numbers.pop(trial_id, None)
-        if number is not None:
-            died = error and not self.stop.is_set()  # our own stop kills processes too
-            death = "the trial's process died (killed, out of memory or crashed)" if died else None
-            self.source.ended(number, death)
+        if not error and (number := self.numbers.pop(trial_id, None)) is not None:
+            self.source.ended(number)
+
+    def died(self, trial_id: str, said: str) -> None:
+        """Told by Deaths: what Ray said when the trial's process went."""
+        if (number := self.numbers.pop(trial_id, None)) is None:
+            return
+        if self.stop.is_set():  # our own stop kills processes too
+            self.source.ended(number)
+            return
+        lost = any(sign in said for sign in NODE_LOST)
+        self.source.ended(number, Death(reason=cause_of_death(self.folder_of(number), said), node_lost=lost))
 
     def set_search_properties(self, metric: Any, mode: Any, config: Any, **spec: Any) -> bool:
         return True
@@ -185,6 +134,24 @@ class SourceSearcher(Searcher):  # type: ignore[misc]
 
     def restore(self, checkpoint_path: str) -> None:
         """See save_to_dir."""
+
+
+class Deaths(tune.Callback):  # type: ignore[misc]
+    """Hands on what Tune heard of a trial's end; it tells the searcher only that there was an error."""
+
+    def __init__(self, searcher: SourceSearcher) -> None:
+        self.searcher = searcher
+
+    def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        try:
+            said = Path(trial.error_file or "").read_text(errors="replace")
+        except OSError:
+            said = ""
+        self.searcher.died(trial.trial_id, said)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """See SourceSearcher."""
+        return {}
 
 
 class StopWhen(Stopper):  # type: ignore[misc]
@@ -205,7 +172,7 @@ class StopWhen(Stopper):  # type: ignore[misc]
 
 
 def _short_name(trial: Any) -> str:
-    """Ray's folder of a trial, which stays empty."""
+    """Ray's folder of a trial: empty but for what Ray heard of its death."""
     return f"{trial.config['plan']['number']:05d}"
 
 
@@ -220,15 +187,17 @@ def run_trials(
     """
     needs = {"cpu": slots.cpu, **({"gpu": slots.gpu} if slots.gpu else {})}
     sys.setswitchinterval(0.001)  # Tune's thread waits for none of the driver's others longer than this
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slot_count(slots))
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(slot_count(slots), slots.wished))
+    searcher = SourceSearcher(source, folder_of, int(slots.cpu), stop)
     tuner = tune.Tuner(
         tune.with_resources(PruningTrainable, needs),
         tune_config=tune.TuneConfig(
-            search_alg=SourceSearcher(source, folder_of, int(slots.cpu), stop), num_samples=-1, reuse_actors=True,
+            search_alg=searcher, num_samples=-1, reuse_actors=True,
             trial_name_creator=_short_name, trial_dirname_creator=_short_name,
         ),
         run_config=tune.RunConfig(
             name=f"tune-{time.time_ns()}", storage_path=str(scratch), verbose=0, stop=StopWhen(stop),
+            callbacks=[Deaths(searcher)],
             failure_config=tune.FailureConfig(max_failures=0),
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
         ),
@@ -237,9 +206,3 @@ def run_trials(
         tuner.fit()
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-def exclusively(function: Callable[..., Any], arguments: Sequence[Any]) -> Any:
-    """Runs `function(*arguments)` alone on a node: as a task that takes all its processors."""
-    cpus = max(node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"])
-    return ray.get(ray.remote(num_cpus=cpus)(function).remote(*arguments))

@@ -1,0 +1,104 @@
+"""What of a sweep's files no record, frontier or version needs any more. Finding it deletes nothing.
+
+A record names the attempt whose networks count, and the networks that it keeps. Everything else under a trial that has
+a record is left over: other attempts, checkpoints, half-written files. A trial without a record keeps its newest
+readable checkpoint, from which it goes on.
+"""
+
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sparsweep.trainables.record import TrialFolder, TrialStore
+
+_BESIDE = re.compile(r"\..+\.\d+\.\d+|checkpoint\.\d+|\.now\..+")
+"""Names under which files are written before they are renamed into place."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waste:
+    """A file or folder that can go."""
+
+    path: Path
+    size_bytes: int
+    why: str
+
+    def remove(self) -> None:
+        """Deletes it; what is gone already is no fault."""
+        if self.path.is_dir() and not self.path.is_symlink():
+            shutil.rmtree(self.path, ignore_errors=True)
+        else:
+            self.path.unlink(missing_ok=True)
+
+
+def waste_of(sweep: Path, store: TrialStore) -> list[Waste]:
+    """Everything of one sweep that can go, provided that no driver is at work on it.
+
+    Args:
+        sweep: the sweep's own folder.
+        store: its trials, there or under a shared storage path.
+    """
+    found = [*_scratch(sweep), *_left_over(sweep), *_old_claims(store.path.parent / "driver")]
+    for number in store.numbers():
+        found.extend(_of_trial(store.folder(number)))
+    return found
+
+
+def _scratch(sweep: Path) -> Iterator[Waste]:
+    if (ray := sweep / "ray").exists():
+        yield _waste(ray, "Ray's scratch folder")
+
+
+def _old_claims(folder: Path) -> Iterator[Waste]:
+    for claim in sorted(folder.glob("[0-9]*.json"))[:-1]:
+        for path in (claim, claim.with_suffix(".stop")):
+            if path.exists():
+                yield _waste(path, "claim of an earlier driver")
+    yield from _left_over(folder)
+
+
+def _left_over(folder: Path) -> Iterator[Waste]:
+    for path in sorted(folder.iterdir()) if folder.exists() else []:
+        if path.is_file() and _BESIDE.fullmatch(path.name):
+            yield _waste(path, "half-written file")
+
+
+def _of_trial(folder: TrialFolder) -> Iterator[Waste]:
+    attempts = sorted(folder.path.glob("attempt-*"), key=lambda path: int(path.name.split("-")[1]))
+    yield from _left_over(folder.path)
+    if (record := folder.record()) is None:
+        yield from _of_unfinished(attempts)
+        return
+    needed = {str(point.network) for point in record.points if point.network is not None}
+    for attempt in attempts:
+        if attempt.name != f"attempt-{record.attempt}":
+            yield _waste(attempt, "attempt that another one overtook")
+            continue
+        for path in sorted(attempt.iterdir()):
+            network = f"{attempt.name}/{path.stem}"
+            of_network = path.suffix in (".safetensors", ".json") and path.name != "result.json"
+            if of_network and network not in needed:
+                yield _waste(path, "network that its record does not keep")
+            elif path.name.startswith("checkpoint"):
+                yield _waste(path, "checkpoint of a finished trial")
+            elif _BESIDE.fullmatch(path.name):
+                yield _waste(path, "half-written file")
+
+
+def _of_unfinished(attempts: list[Path]) -> Iterator[Waste]:
+    """The newest attempt with a checkpoint is kept, and whatever is newer than it."""
+    resumable = [attempt for attempt in attempts if (attempt / "checkpoint.pt").exists()]
+    for attempt in attempts[: attempts.index(resumable[-1])] if resumable else []:
+        yield _waste(attempt, "attempt that another one goes on from")
+
+
+def _waste(path: Path, why: str) -> Waste:
+    return Waste(path=path, size_bytes=size_of(path), why=why)
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files under a folder."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.lstat().st_size for file in files if file.is_file() and not file.is_symlink())

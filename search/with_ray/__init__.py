@@ -1,0 +1,18 @@
+"""Ray: where trials run. The only importer of ray."""
+
+from sparsweep.search.with_ray.cluster import (
+    Slots,
+    described,
+    exclusively,
+    node_count,
+    refuse_other_versions,
+    shut_down,
+    slot_count,
+    start,
+)
+from sparsweep.search.with_ray.trials import PruningTrainable, SourceSearcher, plan_as_json, plan_from, run_trials
+
+__all__ = [
+    "PruningTrainable", "Slots", "SourceSearcher", "described", "exclusively", "node_count", "plan_as_json",
+    "plan_from", "refuse_other_versions", "run_trials", "shut_down", "slot_count", "start",
+]  # fmt: skip

@@ -1,0 +1,141 @@
+"""A local Ray or somebody's cluster: joined, counted, its versions checked, left."""
+
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sparsweep.search.with_ray.quiet import settle
+
+settle()
+
+import ray  # noqa: E402
+
+ANSWER_S = 60.0
+"""How long a node has to start a process and answer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slots:
+    """What one trial is given, and where."""
+
+    cpu: float
+    gpu: float
+    address: str | None
+    """A Ray address, or None for a Ray of its own on this machine."""
+    wished: int = 0
+    """How many slots are asked for where the cluster can grow; 0 takes what there is."""
+
+
+def start(slots: Slots) -> None:
+    """Starts a local Ray on loopback, or joins the cluster at `slots.address`.
+
+    Raises:
+        ValueError: nobody answers at the address.
+    """
+    quiet = {"include_dashboard": False} if slots.address is None else {}
+    cpus = (
+        {"num_cpus": max(os.cpu_count() or 1, 1), "object_store_memory": 256 * 2**20} if slots.address is None else {}
+    )
+    try:
+        ray.init(
+            address=slots.address or "local", log_to_driver=False, logging_level="ERROR", configure_logging=True,
+            **quiet, **cpus,
+        )  # fmt: skip
+    except ConnectionError as fault:
+        raise ValueError(f"no Ray cluster answers at {slots.address}: check --address or RAY_ADDRESS") from fault
+    _hush()
+
+
+def _hush() -> None:
+    """Keeps a dead node's last words, 30 lines of its daemon's counters, off the terminal; Ray has no option for it.
+
+    That a node came or went is said by the sweep, in one line.
+    """
+    from ray._private import worker
+
+    worker._worker_logs_enabled = False
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # that a trial failed is in its record
+
+
+def slot_count(slots: Slots) -> int:
+    """How many trials can run at once: what fits on each node, added up."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return sum(
+        int(min(have.get("CPU", 0) / slots.cpu, have.get("GPU", 0) / slots.gpu if slots.gpu else float("inf")))
+        for have in nodes
+    )
+
+
+def refuse_other_versions(wanted: Mapping[str, str]) -> None:
+    """Asks every node which versions it has.
+
+    Raises:
+        ValueError: a node has another sparsweep, ray or torch than the driver, or none; all such nodes are named.
+    """
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    def versions(names: list[str]) -> dict[str, str]:
+        from importlib.metadata import PackageNotFoundError, version
+
+        found = {}
+        for name in names:
+            try:
+                found[name] = version(name)
+            except PackageNotFoundError:
+                found[name] = "nothing"
+        return found
+
+    asked = {
+        f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})": ray.remote(num_cpus=0)(versions)
+        .options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False))
+        .remote(list(wanted))
+        for node in ray.nodes()
+        if node["Alive"]
+    }
+    faults = []
+    for node, answer in asked.items():
+        try:
+            found = ray.get(answer, timeout=ANSWER_S)
+        except ray.exceptions.RayError as fault:
+            faults.append(f"node {node} does not answer ({_first_line(fault)})")
+            continue
+        faults += [f"node {node} has {name} {found[name]}, this driver {v}" for name, v in wanted.items()
+                   if _release(found[name]) != _release(v)]  # fmt: skip
+    if faults:
+        raise ValueError(f"{'; '.join(faults)}: install the same versions on every node and where the command runs")
+
+
+def _release(version: str) -> str:
+    """A CPU and a CUDA build of one release are the same: `2.13.0+cpu` is 2.13.0."""
+    return version.partition("+")[0]
+
+
+def _first_line(fault: BaseException) -> str:
+    return (str(fault).strip() or type(fault).__name__).splitlines()[0]
+
+
+def node_count() -> int:
+    """How many nodes are alive."""
+    return sum(node["Alive"] for node in ray.nodes())
+
+
+def described() -> str:
+    """Version and size of the Ray that is joined."""
+    have = ray.cluster_resources()
+    nodes = sum(node["Alive"] for node in ray.nodes())
+    return (
+        f"{ray.__version__}, {nodes} node{'s' * (nodes != 1)}, {have.get('CPU', 0):g} CPUs, {have.get('GPU', 0):g} GPUs"
+    )
+
+
+def shut_down() -> None:
+    """Ends a local Ray, or leaves the cluster."""
+    ray.shutdown()
+
+
+def exclusively(function: Callable[..., Any], arguments: Sequence[Any]) -> Any:
+    """Runs `function(*arguments)` alone on a node: as a task that takes all its processors."""
+    cpus = max(node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"])
+    return ray.get(ray.remote(num_cpus=cpus)(function).remote(*arguments))
