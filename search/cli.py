@@ -65,6 +65,7 @@ def _add_resume(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 def _add_budget(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trials", type=int, help="trials in all")
     parser.add_argument("--time-limit", metavar="30m", help="stop proposing and stop trials after this time")
+    parser.add_argument("--slots", type=int, help="ask for so many trials at once where the cluster grows by itself")
 
 
 def _add_where(parser: argparse.ArgumentParser) -> None:
@@ -74,7 +75,11 @@ def _add_where(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--study-storage", metavar="URL", help="Optuna database; default: SPARSWEEP_STUDY_STORAGE, or SQLite there"
     )
-    parser.add_argument("--storage-path", metavar="DIR", help="folder for trial records that all nodes share")
+    parser.add_argument(
+        "--storage-path",
+        metavar="DIR",
+        help="folder for trial records that all nodes share; default: SPARSWEEP_STORAGE_PATH",
+    )
 
 
 def _add_reading(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
 
     overrides = Overrides(
         name=options.name, trials=options.trials, epochs=options.epochs, time_limit=options.time_limit,
-        seed=options.seed,
+        seed=options.seed, slots=options.slots,
     )  # fmt: skip
     here = Path.cwd()
     sweep = load_sweep(options.sweep, catalogue(here), overrides=overrides)
@@ -44,8 +44,12 @@ def resume(options: argparse.Namespace) -> int:
 
     home = Home.find()
     folder = _folder(home, options.name)
-    sweep, stored = folder.read(Overrides(trials=options.trials, time_limit=options.time_limit), to_run=True)
+    sweep, stored = folder.read(
+        Overrides(trials=options.trials, time_limit=options.time_limit, slots=options.slots), to_run=True
+    )
     given = {name: value for name, value in vars(_where(options)).items() if value is not None}
+    if options.storage_path is None:  # the variable is where new sweeps go; this one's trials lie where they lie
+        given.pop("storage_path", None)
     return _work(_job(sweep, replace(stored, **given), folder, home, options))
 
 
@@ -59,10 +63,11 @@ def _where(options: argparse.Namespace) -> "Where":
                 f"--{option.replace('_', '-')} {without_password(given)} carries a password, which everybody on this "
                 f"machine could read: put the address into the environment variable {VARIABLES[option]}"
             )
+    storage = options.storage_path or os.environ.get("SPARSWEEP_STORAGE_PATH")
     return Where(
         tracking_uri=options.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI"),
         study_storage=options.study_storage or os.environ.get("SPARSWEEP_STUDY_STORAGE"),
-        storage_path=str(Path(options.storage_path).expanduser().absolute()) if options.storage_path else None,
+        storage_path=str(Path(storage).expanduser().absolute()) if storage else None,
         address=options.address or os.environ.get("RAY_ADDRESS"),
         data_root=str(Path(options.data_root).expanduser().absolute()) if options.data_root else None,
     )
@@ -125,7 +130,15 @@ def _tell(job: "Job", delivered: "Delivered", console: "Console") -> None:
     line("next:")
     line(f'  sparsweep pick {delivered.model} --where "accuracy >= 0.97" --best speedup --export picked')
     line(f"  sparsweep frontier {job.folder.name} --json")
-    line(f"  mlflow ui --backend-store-uri {job.tracking_uri if job.where.tracking_uri is None else '...'}")
+    line(f"  {_look(job)}")
+
+
+def _look(job: "Job") -> str:
+    """How to look at the runs in MLflow."""
+    from sparsweep.search.with_mlflow import without_password
+
+    uri = without_password(job.tracking_uri)
+    return f"open {uri} in a browser" if uri.startswith("http") else f"mlflow ui --backend-store-uri {uri}"
 
 
 def status(options: argparse.Namespace) -> int:
@@ -196,7 +209,7 @@ def submit(options: argparse.Namespace) -> int:
         raise ValueError(f"--address {options.address} is not a job server: write its URL, such as http://head:8265")
     overrides = Overrides(
         name=options.name, trials=options.trials, epochs=options.epochs, time_limit=options.time_limit,
-        seed=options.seed,
+        seed=options.seed, slots=options.slots,
     )  # fmt: skip
     code = Path(options.code) if options.code else Path.cwd()
     if not code.is_dir():

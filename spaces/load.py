@@ -21,6 +21,7 @@ _PLACES: Final[Mapping[str, tuple[Place, str]]] = {
     "epochs": (("budget", "epochs"), "--epochs"),
     "time_limit": (("budget", "time_limit"), "--time-limit"),
     "seed": (("sampler", "seed"), "--seed"),
+    "slots": (("resources", "slots"), "--slots"),
 }
 
 
@@ -33,6 +34,7 @@ class Overrides:
     epochs: int | None = None
     time_limit: str | float | None = None
     seed: int | None = None
+    slots: int | None = None
 
 
 NO_OVERRIDES: Final = Overrides()

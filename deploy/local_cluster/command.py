@@ -18,7 +18,7 @@ NEEDED = ("postgresql", "ray head")
 EXAMPLE = """example:
   deploy/local-cluster up                           PostgreSQL, MLflow, a Ray head and two workers, all on 127.0.0.1
   . .sparsweep/local-cluster/env
-  sparsweep run digits --storage-path "$PWD/.sparsweep/local-cluster/storage"
+  sparsweep run digits
   deploy/local-cluster down                         ends exactly what `up` started; --purge removes the data too"""
 
 
@@ -144,4 +144,4 @@ def _tell(state: State, processes: list[Started]) -> None:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     if (state.path / "env").exists() and all(process.is_alive() for process in processes):
         print(f"\nnext:\n  . {state.path / 'env'}")
-        print(f"  sparsweep run digits --storage-path {state.path / 'storage'}")
+        print("  sparsweep run digits")

@@ -54,6 +54,8 @@ def start_head(
     options += ["--include-dashboard", str(has_job_server()).lower(), "--dashboard-host", "127.0.0.1"]
     options += ["--dashboard-port", str(ports[0]), "--ray-client-server-port", str(ports[1])]
     driver = {name: value for name, value in env.items() if name != "RAY_ADDRESS"}
+    driver["SPARSWEEP_HOME"] = str(state.folder("home"))  # a job's own folder goes with it
+    driver["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     return _start(state, "ray head", f"127.0.0.1:{port}", options, driver)
 
 

@@ -75,6 +75,7 @@ def _variables(state: State, ports: Ports) -> dict[str, str]:
         "MLFLOW_TRACKING_USERNAME": ADMIN,
         "MLFLOW_TRACKING_PASSWORD": secrets["mlflow_admin"],
         "SPARSWEEP_STUDY_STORAGE": f"postgresql+psycopg://{studies}",
+        "SPARSWEEP_STORAGE_PATH": str(state.folder("storage")),
     }
 
 

@@ -5,7 +5,7 @@ secrets.json     passwords and the Ray token, made once                       (0
 env              what a user sources                                          (0600)
 ray-token        the token as Ray reads it                                    (0600)
 logs/            one file a process; Ray's own under logs/ray after `down`
-postgres/ artifacts/ storage/     data: kept by `down`, removed by `down --purge`
+postgres/ artifacts/ storage/ home/     data: kept by `down`, removed by `down --purge`
 """
 
 import fcntl
@@ -23,7 +23,7 @@ from local_cluster.processes import Started
 
 SECRETS = ("postgres", "mlflow_database", "studies_database", "mlflow_admin", "mlflow_cookie", "ray_token")
 PARTS = ("cluster.json", "secrets.json", "env", "ray-token", "mlflow-auth.ini", "lock")
-FOLDERS = ("logs", "postgres", "artifacts", "storage")
+FOLDERS = ("logs", "postgres", "artifacts", "storage", "home")
 
 
 @dataclass(frozen=True)

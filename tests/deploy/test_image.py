@@ -1,12 +1,10 @@
 """The image's recipe and the scripts in it."""
 
-import importlib.util
 import os
 import re
 import subprocess
 import sys
 import tomllib
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
 import pytest
@@ -103,21 +101,3 @@ def test_check_settings_refuses_every_line_of_the_example() -> None:
     )
     assert done.returncode == 78
     assert done.stderr.count("example's value") == len(lines) == 6
-
-
-def test_reserve_slots_counts_what_fits_on_each_node_and_reads_times(capsys: pytest.CaptureFixture[str]) -> None:
-    loader = SourceFileLoader("reserve_slots", str(DEPLOY / "reserve-slots"))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("reserve_slots", loader))
-    loader.exec_module(module)
-    nodes = [
-        {"Alive": True, "Resources": {"CPU": 8, "GPU": 1}},
-        {"Alive": True, "Resources": {"CPU": 3}},
-        {"Alive": False, "Resources": {"CPU": 64, "GPU": 8}},
-    ]
-    assert module._slots(nodes, {"CPU": 2}) == 5
-    assert module._slots(nodes, {"CPU": 1, "GPU": 0.5}) == 2
-    assert [module._seconds(text) for text in ("90", "90s", "20m", "1h")] == [90, 90, 1200, 3600]
-    assert module.main(["--slots", "1"]) == 2
-    assert "which command?" in capsys.readouterr().err
-    with pytest.raises(SystemExit, match="2"):
-        module.main(["--slots", "1", "--wait", "soon", "--", "true"])

@@ -16,7 +16,16 @@ TEXT = (ROOT / "README.md").read_text()
 PROSE = re.sub(r"```.*?```", "", TEXT, flags=re.DOTALL)
 SPANS = re.findall(r"`([^`]+)`", PROSE)
 FOLDERS = ("spaces", "trainables", "search", "tests", "deploy")
-VALUES = {"SWEEP": "digits", "NAME": "digits", "MODEL": "digits", "DIR": "out", "FILE.png": "f.png", "30m": "30m"}
+VALUES = {
+    "SWEEP": "digits",
+    "NAME": "digits",
+    "MODEL": "digits",
+    "DIR": "out",
+    "FILE.png": "f.png",
+    "30m": "30m",
+    "TRIAL": "digits/00007",
+    "URL": "http://head:8265",
+}
 
 
 def blocks(language: str) -> list[str]:

@@ -200,13 +200,14 @@ def test_a_misspelt_method_does_not_make_its_knobs_unknown(catalogue: Catalogue)
 
 
 def test_a_fault_of_the_command_line_names_its_option(catalogue: Catalogue) -> None:
-    given = Overrides(name="a b", trials=-3, epochs=0, time_limit="soon", seed=-1)
+    given = Overrides(name="a b", trials=-3, epochs=0, time_limit="soon", seed=-1, slots=0)
     assert message_of(TASK + "budget: 7\n", catalogue, overrides=given) == [
         "line 2: budget: 7 is not a mapping: write budget: {key: value}",
         "--epochs: 0 is too small: it must be at least 1",
         f"--time-limit: 'soon' {DURATION}",
         "--trials: -3 is too small: it must be at least 1",
         f"--name: 'a b' cannot be a name: {NAMING}",
+        "--slots: 0 is too small: it must be at least 1",
         "--seed: -1 is too small: it must be at least 0",
     ]
 

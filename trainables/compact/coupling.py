@@ -5,7 +5,7 @@ convolution and a head of attention are each one unit. What cannot be removed is
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sparsweep.trainables.compact.attention import plain_attention
 from sparsweep.trainables.compact.derivative import ENDS
-from sparsweep.trainables.compact.generic import trial_copy, zero_columns
+from sparsweep.trainables.compact.generic import generic_copy, trial_copy, zero_columns
 from sparsweep.trainables.compact.joining import Coverage, joined
 from sparsweep.trainables.compact.oracle import refuted
 from sparsweep.trainables.compact.sites import Coupling, grouped
@@ -78,12 +78,13 @@ def couplings_of(net: nn.Module, example_shape: tuple[int, ...], limit_s: float 
         join = joined(trial, found)
         groups = join.couplings()
         wrong = refuted(trial, example, groups, ends)
-        blind = zero_columns(trial, example)
+        blind = zero_columns(generic_copy(net, zeros_stay=False), example)
+        outline = _outline(trial, found, _idle(trial, example, join.unseen))
     for at, reason in wrong.items():
         join.exclude(groups[at], reason)
     return Couplings(
         groups=tuple(group for at, group in enumerate(groups) if at not in wrong), coverage=join.coverage(),
-        outline=_outline(trial, found, _idle(trial, example, join.unseen)), example_shape=tuple(example_shape), blind=blind,
+        outline=outline, example_shape=tuple(example_shape), blind=blind,
     )  # fmt: skip
 
 
@@ -107,7 +108,7 @@ def _idle(net: nn.Module, example: Tensor, unseen: frozenset[str]) -> Iterator[s
     weights = {name: net.get_submodule(name).get_parameter("weight").requires_grad_() for name in sorted(unseen)}
     with plain_attention():
         output = net(example)
-    slopes = [None] * len(weights)
+    slopes: Sequence[Tensor | None] = [None] * len(weights)
     if output.requires_grad:
         slopes = torch.autograd.grad(output.sum(), list(weights.values()), allow_unused=True)
     for (name, weight), slope in zip(weights.items(), slopes, strict=True):

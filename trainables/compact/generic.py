@@ -6,6 +6,7 @@ closed: a zero in it is a zero for every input.
 
 import copy
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -18,17 +19,28 @@ from sparsweep.trainables.groups import drop_masks, prunable_layers
 @torch.no_grad()
 def generic_copy(net: nn.Module, *, zeros_stay: bool) -> nn.Module:
     """The network on the CPU in evaluation mode, with positive random numbers in it; the same ones every time."""
-    source = torch.Generator().manual_seed(0)
+    start = 0
     made = drop_masks(copy.deepcopy(net)).cpu().double().eval().requires_grad_(False)
     for module in made.modules():
         norm = is_cut(module) and not isinstance(module, nn.Conv2d | nn.Linear)
         statistics = [(name, tensor) for name, tensor in module._buffers.items() if name.startswith("running_")]
         for name, tensor in [*module._parameters.items(), *statistics]:
             if tensor is not None and tensor.is_floating_point():
-                drawn = torch.rand(tensor.shape, generator=source, dtype=torch.float64).add_(0.5)
-                drawn.mul_(_scale(tensor, name, norm))
+                drawn = _drawn(start, tensor.numel()).view(tensor.shape) * _scale(tensor, name, norm)
                 tensor.copy_(drawn.mul_(tensor != 0) if zeros_stay else drawn)
+                start = (start + tensor.numel()) % len(_noise())
     return made
+
+
+@cache
+def _noise() -> Tensor:
+    """Numbers in [.5, 1.5), drawn once a process; so many (a prime) that no two rows of a layer get the same ones."""
+    return torch.rand(1_000_003, generator=torch.Generator().manual_seed(0), dtype=torch.float64) + 0.5
+
+
+def _drawn(start: int, count: int) -> Tensor:
+    times = (start + count) // len(_noise()) + 1
+    return (_noise() if times == 1 else _noise().repeat(times))[start : start + count]
 
 
 def _scale(tensor: Tensor, name: str, norm: bool) -> float:

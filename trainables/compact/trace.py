@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
+from torch.utils.hooks import RemovableHandle
 
 from sparsweep.trainables.compact.attention import plain_attention
 from sparsweep.trainables.compact.derivative import ENDS, Cut, columns_of, merged, sources_of
@@ -42,8 +43,35 @@ class Trace:
 
 @dataclass(kw_only=True)
 class _Tape:
+    """What was read and what was given in one forward pass, and the hooks that write it down."""
+
+    silent: bool
+    """Everything gives zeros, not positive numbers."""
     reads: list[Cut] = field(default_factory=list)
     given: list[Cut] = field(default_factory=list)
+    source: torch.Generator = field(default_factory=lambda: torch.Generator().manual_seed(0))
+
+    def fresh(self, path: str, like: Tensor, dim: int) -> Tensor:
+        """Stands in for what a module gave."""
+        leaf = torch.rand(like.shape, generator=self.source, dtype=like.dtype) + 0.5
+        leaf = (torch.zeros_like(leaf) if self.silent else leaf).requires_grad_()
+        self.given.append(Cut(path=path, tensor=leaf, dim=dim))
+        return leaf.clone()  # not the leaf itself: the network may change it in place
+
+    def watch(self, path: str, module: nn.Module) -> list[RemovableHandle]:
+        """Writes down what a module reads and puts fresh numbers in place of what it gives."""
+        dim = channel_dim(module)
+
+        def reading(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
+            if not inputs or not isinstance(inputs[0], Tensor):
+                return None
+            self.reads.append(Cut(path=path, tensor=inputs[0].clone(), dim=dim))
+            return (inputs[0].detach(), *inputs[1:])
+
+        def giving(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Tensor | None:
+            return self.fresh(path, output, dim) if isinstance(output, Tensor) else None
+
+        return [module.register_forward_pre_hook(reading), module.register_forward_hook(giving)]
 
 
 class _Twice(TorchFunctionMode):
@@ -111,34 +139,11 @@ def trace(net: nn.Module, example: Tensor, limit_s: float) -> Trace:
 
 
 def _record(net: nn.Module, example: Tensor, *, silent: bool) -> _Tape:
-    tape, source = _Tape(), torch.Generator().manual_seed(0)
-
-    def fresh(path: str, like: Tensor, dim: int) -> Tensor:
-        leaf = torch.rand(like.shape, generator=source, dtype=like.dtype) + 0.5
-        leaf = (torch.zeros_like(leaf) if silent else leaf).requires_grad_()
-        tape.given.append(Cut(path=path, tensor=leaf, dim=dim))
-        return leaf.clone()  # not the leaf itself: the network may change it in place
-
-    def reading(path: str, dim: int) -> Any:
-        def hook(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
-            if not inputs or not isinstance(inputs[0], Tensor):
-                return None
-            tape.reads.append(Cut(path=path, tensor=inputs[0].clone(), dim=dim))
-            return (inputs[0].detach(), *inputs[1:])
-
-        return hook
-
-    def giving(path: str, dim: int) -> Any:
-        return lambda module, inputs, output: fresh(path, output, dim) if isinstance(output, Tensor) else None
-
-    hooks = []
-    for path, module in net.named_modules():
-        if is_cut(module):
-            hooks.append(module.register_forward_pre_hook(reading(path, channel_dim(module))))
-            hooks.append(module.register_forward_hook(giving(path, channel_dim(module))))
+    tape = _Tape(silent=silent)
+    hooks = [hook for path, module in net.named_modules() if is_cut(module) for hook in tape.watch(path, module)]
     try:
         with _Twice():
-            output = net(example if silent else fresh(ENDS, example, 1))
+            output = net(example if silent else tape.fresh(ENDS, example, 1))
     finally:
         for hook in hooks:
             hook.remove()
