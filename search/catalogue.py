@@ -17,14 +17,16 @@ def catalogue(code_root: Path | None = None) -> Catalogue:
     """
     from sparsweep.trainables.methods import METHODS
     from sparsweep.trainables.options import ALLOWED
-    from sparsweep.trainables.tasks import DATA, NETWORKS
+    from sparsweep.trainables.own_code import own_function
+    from sparsweep.trainables.tasks import DATA, IMAGE_NETWORKS, NETWORKS
 
     return Catalogue(
         methods={name: MethodEntry(space=m.default_space, allowed=m.allowed) for name, m in METHODS.items()},
-        networks={name: network.example_shape for name, network in NETWORKS.items()},
+        networks={name: n.example_shape for name, n in NETWORKS.items()} | dict.fromkeys(IMAGE_NETWORKS, ()),
         data={name: source.example_shape for name, source in DATA.items()},
         trial={**ALLOWED, "time_limit": TIME_LIMIT_RANGE},
         plug_in=None if code_root is None else _importing(code_root),
+        function=None if code_root is None else lambda name: own_function(name, code_root, "mine:build"),
     )
 
 

@@ -13,6 +13,7 @@ from typing import TypeVar
 from sparsweep.search.proposals import Proposals
 from sparsweep.search.with_optuna import OUTAGES, reason_of
 from sparsweep.trainables.death import Death
+from sparsweep.trainables.record import FULL
 from sparsweep.trainables.trial import TrialPlan
 
 T = TypeVar("T")
@@ -112,11 +113,17 @@ class Clerk:
             except OUTAGES as fault:
                 if began is None:
                     began = time.monotonic()
-                    self.say(f"the study does not answer ({reason_of(fault)}); trials go on, trying again")
+                    self.say(f"{_trouble(fault)} ({reason_of(fault)}); trials at work go on, trying again")
                 if self._closing or time.monotonic() - began > PATIENCE_S:
                     raise
                 time.sleep(PAUSE_S)
             else:
                 if began is not None:
-                    self.say(f"the study answers again after {time.monotonic() - began:.0f} s")
+                    self.say(f"the sweep goes on after {time.monotonic() - began:.0f} s")
                 return answer
+
+
+def _trouble(fault: BaseException) -> str:
+    if isinstance(fault, OSError) and fault.errno in FULL:
+        return "the disk is full"
+    return "the study does not answer"

@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 _RUN_EXAMPLE = """example:
@@ -49,6 +50,7 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     _add_budget(run)
     _add_where(run)
     run.add_argument("--inline", action="store_true", help="run trials in this process, with plain tracebacks")
+    run.add_argument("--adopt", action="store_true", help=argparse.SUPPRESS)  # of submit: see away.adopt
 
 
 def _add_resume(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -179,14 +181,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     from sparsweep.search import commands
+    from sparsweep.search.redaction import without_secrets
 
     try:
         return commands.COMMANDS[options.command](options)
     except ValueError as fault:
         if os.environ.get("SPARSWEEP_TRACEBACK"):
             raise
-        print(f"sparsweep: {fault}", file=sys.stderr)
+        print(f"sparsweep: {without_secrets(str(fault))}", file=sys.stderr)
         return 2
+    except Exception:
+        if os.environ.get("SPARSWEEP_TRACEBACK"):
+            raise
+        print(without_secrets(traceback.format_exc()), end="", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("sparsweep: stopped", file=sys.stderr)
         return 130

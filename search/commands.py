@@ -5,11 +5,13 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparsweep.search.home import Home
+from sparsweep.search.redaction import without_secrets
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
     from sparsweep.search.delivery import Delivered
     from sparsweep.search.sweep import Job
     from sparsweep.search.sweep_folder import SweepFolder, Where
+
+
+LONGEST_NUMBER = 18
+"""Digits of a trial's number."""
 
 
 def run(options: argparse.Namespace) -> int:
@@ -32,16 +38,23 @@ def run(options: argparse.Namespace) -> int:
     )  # fmt: skip
     here = Path.cwd()
     sweep = load_sweep(options.sweep, catalogue(here), overrides=overrides)
+    home = Home.find()
+    if options.adopt:
+        from sparsweep.search.away import adopt
+
+        here = adopt(here, home.sweep(sweep.name))
     code_root = str(here) if any(map(is_plug_in, sweep.methods)) else None
     where = replace(_where(options), code_root=code_root)
-    home = Home.find()
     return _work(_job(sweep, where, SweepFolder(home.sweep(sweep.name)), home, options))
 
 
 def resume(options: argparse.Namespace) -> int:
     """Goes on with a sweep by name."""
+    from sparsweep.search.with_ray.jobs import is_job_server
     from sparsweep.spaces.load import Overrides
 
+    if is_job_server(options.address):
+        return _or_there(resume)(options)
     home = Home.find()
     folder = _folder(home, options.name)
     sweep, stored = folder.read(
@@ -54,15 +67,9 @@ def resume(options: argparse.Namespace) -> int:
 
 
 def _where(options: argparse.Namespace) -> "Where":
-    from sparsweep.search.sweep_folder import VARIABLES, Where, has_password
-    from sparsweep.search.with_mlflow import without_password
+    from sparsweep.search.sweep_folder import Where
 
-    for option in ("tracking_uri", "study_storage"):
-        if (given := getattr(options, option)) and has_password(given):
-            raise ValueError(
-                f"--{option.replace('_', '-')} {without_password(given)} carries a password, which everybody on this "
-                f"machine could read: put the address into the environment variable {VARIABLES[option]}"
-            )
+    _refuse_passwords(options)
     storage = options.storage_path or os.environ.get("SPARSWEEP_STORAGE_PATH")
     return Where(
         tracking_uri=options.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI"),
@@ -71,6 +78,18 @@ def _where(options: argparse.Namespace) -> "Where":
         address=options.address or os.environ.get("RAY_ADDRESS"),
         data_root=str(Path(options.data_root).expanduser().absolute()) if options.data_root else None,
     )
+
+
+def _refuse_passwords(options: argparse.Namespace) -> None:
+    from sparsweep.search.sweep_folder import VARIABLES, has_password
+    from sparsweep.search.with_mlflow import without_password
+
+    for option, variable in VARIABLES.items():
+        if (given := getattr(options, option, None)) and has_password(given):
+            raise ValueError(
+                f"--{option.replace('_', '-')} {without_password(given)} carries a password, which everybody on this "
+                f"machine could read: put the address into the environment variable {variable}"
+            )
 
 
 def _job(sweep: Any, where: "Where", folder: "SweepFolder", home: Home, options: argparse.Namespace) -> "Job":
@@ -90,7 +109,7 @@ def _work(job: "Job") -> int:
     try:
         delivered = run_sweep(job, console)
     except StoppedError as stopped:
-        print(f"sparsweep: {stopped}", file=sys.stderr)
+        print(f"sparsweep: {without_secrets(str(stopped))}", file=sys.stderr)
         return 130
     _tell(job, delivered, console)
     return 0 if delivered.frontier.points else 1
@@ -166,8 +185,8 @@ def _state(folder: "SweepFolder") -> dict[str, Any]:
     failed = [record for record in records if record.state == "failed"]
     accuracies = [point.accuracy for record in records for point in record.points]
     known: Mapping[str, Any] = {}
-    if (path := folder.path / "status.json").exists():
-        known = json.loads(path.read_text())
+    with suppress(OSError, ValueError):  # not written yet, or damaged: the records are what counts
+        known = json.loads((folder.path / "status.json").read_text())
     done = len(records) - len(failed)
     complete = len(records) >= sweep.budget.trials
     held = folder.is_held(where)
@@ -236,10 +255,13 @@ def stop(options: argparse.Namespace) -> int:
 def logs(options: argparse.Namespace) -> int:
     """What one trial did."""
     from sparsweep.search.away import log_text, trial_log
+    from sparsweep.spaces.faults import shown
 
     name, _, number = options.trial.rpartition("/")
-    if not name or not number.isdecimal():
-        raise ValueError(f"TRIAL {options.trial} is not a trial: write the sweep's name and the number, digits/00007")
+    if not name or not number.isdecimal() or len(number) > LONGEST_NUMBER:
+        raise ValueError(
+            f"TRIAL {shown(options.trial)} is not a trial: write the sweep's name and the number, digits/00007"
+        )
     folder = _folder(Home.find(), name)
     _, where = folder.read()
     log = trial_log(folder, where, int(number))
@@ -334,6 +356,7 @@ def pick(options: argparse.Namespace) -> int:
     from sparsweep.search.standing import candidate
     from sparsweep.spaces.constraint import Constraint
 
+    _refuse_passwords(options)
     wishes = [Constraint.parse(text, allow_test_accuracy=True) for text in options.where]
     home = Home.find()
     uri = options.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or home.tracking_uri
@@ -393,6 +416,7 @@ def doctor(options: argparse.Namespace) -> int:
     """One line a check; exit code 1 where something is not ok."""
     from sparsweep.search.doctor import examine
 
+    _refuse_passwords(options)
     checks = examine(Home.find(), options.address, options.tracking_uri, options.study_storage)
     if options.json:
         print(json.dumps([vars(check) for check in checks]))
@@ -423,13 +447,14 @@ def _or_there(command: Callable[[argparse.Namespace], int]) -> Callable[[argpars
 def _folder(home: Home, name: str) -> "SweepFolder":
     """The sweep of this name; ValueError names the place that was searched and the near names."""
     from sparsweep.search.sweep_folder import SweepFolder
-    from sparsweep.spaces.faults import nearest
+    from sparsweep.spaces.faults import nearest, shown
+    from sparsweep.spaces.sweep_file import is_name
 
     folder = SweepFolder(home.sweep(name))
-    if "/" in name or name.startswith(".") or not folder.exists():
+    if not is_name(name) or not folder.exists():
         known = home.sweeps()
         listed = f"; there is {', '.join(known)}" if known else "; there is none yet"
-        raise ValueError(f"no sweep {name!r} in {home.path}{nearest(name, known)}{listed}")
+        raise ValueError(f"no sweep {shown(name)} in {home.path}{nearest(name, known)}{listed}")
     return folder
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sparsweep.search.home import Home
+from sparsweep.search.redaction import without_secrets
 
 ROOM_GIB = 2.0
 
@@ -41,7 +42,7 @@ def _check(what: str, look: Callable[[], str]) -> Check:
     try:
         return Check(what, True, look())
     except Exception as fault:
-        return Check(what, False, " ".join(str(fault).split()) or type(fault).__name__)
+        return Check(what, False, " ".join(without_secrets(str(fault)).split()) or type(fault).__name__)
 
 
 def _python() -> str:
@@ -74,12 +75,27 @@ def _devices() -> str:
 
 def _ray(address: str | None) -> str:
     from sparsweep.search import with_ray
+    from sparsweep.search.with_ray import jobs
 
+    if jobs.is_job_server(address):
+        return _job_server(str(address))
     with_ray.start(with_ray.Slots(cpu=1, gpu=0, address=address))
     try:
+        if doors := with_ray.open_doors():
+            raise ValueError(f"{' and '.join(doors)} can be used without a token: {with_ray.ADVICE}")
         return with_ray.described()
     finally:
         with_ray.shut_down()
+
+
+def _job_server(address: str) -> str:
+    from sparsweep.search.with_ray import ADVICE, jobs
+    from sparsweep.search.with_ray.access import open_job_server
+
+    jobs.check(address)
+    if open_job_server(address):
+        raise ValueError(f"{address} takes jobs without a token: {ADVICE}")
+    return f"the job server at {address} answers"
 
 
 def _mlflow(home: Home, uri: str) -> str:

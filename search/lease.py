@@ -133,7 +133,8 @@ class Lease:
         if self._thread is not None:
             self._thread.join()
         if _newest(self.folder) == self.number:
-            write_atomically(_claim(self.folder, self.number), json.dumps(_content(ended=True)))
+            with contextlib.suppress(OSError):  # a full disk: the claim of a process that has ended holds nobody up
+                write_atomically(_claim(self.folder, self.number), json.dumps(_content(ended=True)))
 
     def _beat(self) -> None:
         told = False

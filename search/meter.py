@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sparsweep.trainables.point import SPEEDUP_BATCH, Point
-from sparsweep.trainables.record import write_atomically
+from sparsweep.trainables.record import read_whole, write_atomically
 
 BATCHES = (1, SPEEDUP_BATCH)
 RUNTIME = "eager"
@@ -101,4 +101,4 @@ class Meter:
         return {point: [known[each] for each in own if each in known] for point, own in cells.items()}
 
     def _known(self) -> dict[str, dict[str, Any]]:
-        return json.loads(self.path.read_text()) if self.path.exists() else {}
+        return read_whole(self.path, "delete it, and the networks are timed again") if self.path.exists() else {}

@@ -1,5 +1,6 @@
 """Live progress of a sweep: on a terminal a few lines that renew themselves, elsewhere a line now and then."""
 
+import contextlib
 import json
 import sys
 import threading
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparsweep.search.curve import LiveFront
+from sparsweep.search.redaction import without_secrets
 from sparsweep.spaces.constraint import Constraint
 from sparsweep.trainables.point import Point
 from sparsweep.trainables.record import TrialRecord, now_ms, write_atomically
@@ -73,14 +75,16 @@ class Progress:
             self.spent.append((record.ended_ms - record.started_ms) / 1e3)
             step = tally.done + tally.failed
             self.history.append((step, record.ended_ms, tally.hypervolume))
-        write_atomically(self.status, json.dumps({**asdict(self.tally), "phase": self.phase, "at_ms": now_ms()}))
+        with contextlib.suppress(OSError):  # a full disk: the records are what counts
+            write_atomically(self.status, json.dumps({**asdict(self.tally), "phase": self.phase, "at_ms": now_ms()}))
 
     def say(self, text: str) -> None:
         """One line that stays."""
         from rich.markup import escape
 
+        text = without_secrets(text)
         if self._console is not None:
-            self._console.print(escape(text), highlight=False)
+            self._console.print(escape(text), highlight=False, soft_wrap=True)
         else:
             print(text, file=sys.stderr, flush=True)
 

@@ -18,7 +18,7 @@ from sparsweep.spaces.space import Row
 from sparsweep.trainables.attempt import PREEMPTED, lost, was_preempted
 from sparsweep.trainables.death import Death
 from sparsweep.trainables.point import Point
-from sparsweep.trainables.record import TrialFolder, TrialRecord, TrialStore
+from sparsweep.trainables.record import TrialFolder, TrialRecord, TrialStore, check_room
 from sparsweep.trainables.tasks import Task
 from sparsweep.trainables.trial import TrialPlan
 
@@ -64,15 +64,21 @@ class Proposals:
     """Raises where another driver has taken the sweep over: nothing more is handed out or told."""
 
     def reconcile(self) -> None:
-        """Replays the records into the study and queues what was proposed but has no record."""
+        """Replays the records into the study and queues what was proposed but has no record.
+
+        That may be a trial whose outcome the study knows: its record was lost, and so were its networks.
+        """
+        proposed: dict[int, Row] = {}
         for number in self.store.numbers():
             proposal = self.store.folder(number).proposal()
             if proposal is not None:
+                proposed[number] = proposal["setting"]
                 self.study.restore(number, proposal["setting"])
         for record in sorted(self.store.records(), key=lambda record: (record.ended_ms, record.number)):
             self._tell(record)
             self.on_record(record)
-        self.left = deque(sorted(self.study.unfinished().items()))
+            proposed.pop(record.number, None)
+        self.left = deque(sorted((proposed | self.study.unfinished()).items()))
         self.asked = self.study.proposed()
 
     def late(self) -> bool:
@@ -84,11 +90,16 @@ class Proposals:
         return self.late() or (not self.left and not self.at_work and self.asked >= self.budget)
 
     def next(self) -> TrialPlan | None:
-        """The next trial to run; None when the budget is spent (`exhausted`) or enough are at work already."""
+        """The next trial to run; None when the budget is spent (`exhausted`) or enough are at work already.
+
+        Raises:
+            OSError: there is no room for a trial's files.
+        """
         spent = not self.left and self.asked >= self.budget
         if self.late() or spent or len(self.at_work) >= self.ahead:
             return None
         self.fence()
+        check_room(next(folder for folder in (self.store.path, *self.store.path.parents) if folder.exists()))
         number, row = self.left[0] if self.left else self._ask()
         seed = self.seed * 100_003 + number
         self.store.folder(number).propose(number, row, seed)
@@ -144,7 +155,7 @@ class Proposals:
         if was_preempted(folder):
             (folder.attempt(newest) / PREEMPTED).unlink()
             return True
-        return death.node_lost and newest < MOST_ATTEMPTS
+        return (death.node_lost or death.storage_full) and newest < MOST_ATTEMPTS
 
     def _tell(self, record: TrialRecord) -> None:
         self.study.tell(outcome_of(record, self.axes, self.constraints, single_point=self.single_point))

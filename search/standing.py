@@ -18,16 +18,30 @@ def restand(registry: "Registry", model: str, fingerprint: str, objectives: Obje
 
     Versions timed on different devices do not compete with each other: each device has its own frontier, and one that
     was not timed competes everywhere, as no faster than dense. The aliases name versions of the device timed last.
+
+    Several sweeps may do this at once, on any machines: whoever finds afterwards that a version has come while it was
+    writing judges anew, so the last one to write has seen them all.
     """
-    versions = [info for info in registry.versions(model) if info.fingerprint == fingerprint]
-    fronts = frontiers_by_device(versions, objectives)
-    registry.mark_frontier(model, set().union(*fronts.values()), fingerprint=fingerprint)
-    timed = [device for info in versions if (device := info.tags.get("device"))]
-    newest = timed[-1] if timed else None
-    peers = [candidate(info, on=True) for info in versions if info.version in fronts.get(newest, set())]
-    chosen = alias_versions(peers, objectives)
-    registry.set_aliases(model, chosen)
-    return chosen
+    versions = _versions_of(registry, model, fingerprint)
+    while True:
+        fronts = frontiers_by_device(versions, objectives)
+        registry.mark_frontier(model, set().union(*fronts.values()), fingerprint=fingerprint)
+        timed = [device for info in versions if (device := info.tags.get("device"))]
+        newest = timed[-1] if timed else None
+        peers = [candidate(info, on=True) for info in versions if info.version in fronts.get(newest, set())]
+        chosen = alias_versions(peers, objectives)
+        registry.set_aliases(model, chosen)
+        judged, versions = versions, _versions_of(registry, model, fingerprint)
+        if [_judged_by(info) for info in judged] == [_judged_by(info) for info in versions]:
+            return chosen
+
+
+def _versions_of(registry: "Registry", model: str, fingerprint: str) -> list["ModelVersionInfo"]:
+    return [info for info in registry.versions(model) if info.fingerprint == fingerprint]
+
+
+def _judged_by(info: "ModelVersionInfo") -> tuple[str, Mapping[str, float], str | None]:
+    return info.version, info.figures, info.tags.get("device")
 
 
 def frontiers_by_device(versions: Sequence["ModelVersionInfo"], objectives: Objectives) -> dict[str | None, set[str]]:

@@ -31,12 +31,12 @@ from sparsweep.search.projector import Projector
 from sparsweep.search.proposals import Proposals, searched_points
 from sparsweep.search.refusals import refuse_unsuitable
 from sparsweep.search.sweep_folder import SweepFolder, Where
-from sparsweep.search.with_optuna import PointsStudy, Study, open_storage
+from sparsweep.search.with_optuna import OUTAGES, PointsStudy, Study, open_storage, reason_of
 from sparsweep.spaces.space import Choice, Row, Space
 from sparsweep.spaces.sweep_file import SweepFile
 from sparsweep.trainables.attempt import PreemptedError, environment, run_trial
 from sparsweep.trainables.methods import method_of
-from sparsweep.trainables.record import TrialRecord, TrialStore
+from sparsweep.trainables.record import StorageFullError, TrialRecord, TrialStore
 from sparsweep.trainables.tasks import Task
 
 if TYPE_CHECKING:
@@ -100,8 +100,17 @@ def run_sweep(job: Job, console: "Console") -> Delivered:
 
     Raises:
         ValueError: the user can put it right; nothing has been started yet.
-        StoppedError: Ctrl-C; everything that finished is kept.
+        StoppedError: Ctrl-C, or a store that did not come back; everything that finished is kept.
     """
+    try:
+        return _hold_and_run(job, console)
+    except (*OUTAGES, StorageFullError) as fault:
+        if os.environ.get("SPARSWEEP_TRACEBACK"):
+            raise
+        raise StoppedError(f"{reason_of(fault)}; {STOPPED.format(job.folder.name)}") from fault
+
+
+def _hold_and_run(job: Job, console: "Console") -> Delivered:
     check(job)
     with job.folder.held(job.where) as lease:
         job.folder.create(job.sweep, job.where)
@@ -303,7 +312,7 @@ class RayEngine(Engine):
         clerk, stop = Clerk(proposals, progress.say), threading.Event()
         clerk.start()
         self._started.result()
-        self._refuse_cluster()
+        self._refuse_cluster(progress.say)
         self._count_slots(proposals, progress)
         if progress.slots < 1 and not self.slots.wished:
             raise ValueError(
@@ -339,8 +348,8 @@ class RayEngine(Engine):
         if faults and not self.stopped:
             raise faults[0]
 
-    def _refuse_cluster(self) -> None:
-        """Everything about a cluster that would go wrong later. Raises ValueError."""
+    def _refuse_cluster(self, say: Callable[[str], None]) -> None:
+        """Everything about a cluster that would go wrong later. Raises ValueError; an open cluster is only told of."""
         from sparsweep.search import with_ray
 
         if with_ray.node_count() > 1 and self.job.where.storage_path is None:
@@ -348,6 +357,8 @@ class RayEngine(Engine):
         if self.slots.address is not None:
             versions = environment()
             with_ray.refuse_other_versions({name: versions[name] for name in ("sparsweep", "ray", "torch")})
+            if (warning := with_ray.warning()) is not None:
+                say(warning)
 
     def _count_slots(self, proposals: Proposals, progress: Progress) -> None:
         """Nodes come and go: as many trials are proposed as there are slots now, or are wished for, and one more."""

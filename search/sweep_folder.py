@@ -23,10 +23,11 @@ from sparsweep.spaces.load import Overrides, read_sweep
 from sparsweep.spaces.same_search import differences
 from sparsweep.spaces.sweep_file import SweepFile
 from sparsweep.trainables.point import Latency, Point
-from sparsweep.trainables.record import TrialRecord, TrialStore, write_atomically
+from sparsweep.trainables.record import TrialRecord, TrialStore, read_whole, write_atomically
 from sparsweep.trainables.tasks import Task
 
 SCHEMA = 1
+REMEDY = "put a copy back, or delete it and run the sweep file again: trials that are done are not repeated"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,15 +109,15 @@ class SweepFolder:
         """
         path = self.path / "sweep.json"
         try:
-            content = json.loads(path.read_text())
+            content = read_whole(path, REMEDY)
             if content["schema"] != SCHEMA:
                 raise ValueError(
                     f"{path} has schema {content['schema']}; this sparsweep reads {SCHEMA}: use its version"
                 )
             where = Where.as_read(content["where"])
             text = json.dumps(content["sweep"])
-        except (json.JSONDecodeError, KeyError, TypeError) as fault:
-            raise ValueError(f"{path} is damaged ({fault}): restore it, or delete the sweep's folder") from fault
+        except (KeyError, TypeError, AttributeError) as fault:
+            raise ValueError(f"{path} is damaged ({type(fault).__name__}: {fault}): {REMEDY}") from fault
         known = catalogue(Path(where.code_root) if to_run and where.code_root else None)
         sweep = read_sweep(text, known, title=str(path), overrides=overrides or Overrides())
         return sweep, where
@@ -152,7 +153,7 @@ class SweepFolder:
     def measured(self) -> dict[str, dict[str, Any]]:
         """By point id: `test_accuracy`, `latency`, `model_version`, as far as they are known."""
         path = self.path / "measured.json"
-        return json.loads(path.read_text()) if path.exists() else {}
+        return read_whole(path, "delete it, and sparsweep resume measures again") if path.exists() else {}
 
     def note(self, notes: Mapping[str, Mapping[str, Any]]) -> None:
         """Adds to what was measured."""

@@ -1,8 +1,9 @@
 """What of a sweep's files no record, frontier or version needs any more. Finding it deletes nothing.
 
-A record names the attempt whose networks count, and the networks that it keeps. Everything else under a trial that has
-a record is left over: other attempts, checkpoints, half-written files. A trial without a record keeps its newest
-readable checkpoint, from which it goes on.
+A record names the networks that it keeps; those from before an interruption lie in an older attempt than the record's
+own. Everything else under a trial that has a record is left over: checkpoints, half-written files, attempts of which
+nothing is kept. A trial without a record keeps its newest checkpoint, from which it goes on, and all networks, which
+that checkpoint may name.
 """
 
 import re
@@ -73,25 +74,30 @@ def _of_trial(folder: TrialFolder) -> Iterator[Waste]:
         return
     needed = {str(point.network) for point in record.points if point.network is not None}
     for attempt in attempts:
-        if attempt.name != f"attempt-{record.attempt}":
+        mine = attempt.name == f"attempt-{record.attempt}"
+        if mine or any(network.startswith(f"{attempt.name}/") for network in needed):
+            yield from _of_attempt(attempt, needed)
+        else:
             yield _waste(attempt, "attempt that another one overtook")
-            continue
-        for path in sorted(attempt.iterdir()):
-            network = f"{attempt.name}/{path.stem}"
-            of_network = path.suffix in (".safetensors", ".json") and path.name != "result.json"
-            if of_network and network not in needed:
-                yield _waste(path, "network that its record does not keep")
-            elif path.name.startswith("checkpoint"):
-                yield _waste(path, "checkpoint of a finished trial")
-            elif _BESIDE.fullmatch(path.name):
-                yield _waste(path, "half-written file")
+
+
+def _of_attempt(attempt: Path, needed: set[str]) -> Iterator[Waste]:
+    for path in sorted(attempt.iterdir()):
+        network = f"{attempt.name}/{path.stem}"
+        of_network = path.suffix in (".safetensors", ".json") and path.name != "result.json"
+        if of_network and network not in needed:
+            yield _waste(path, "network that its record does not keep")
+        elif path.name.startswith("checkpoint"):
+            yield _waste(path, "checkpoint of a finished trial")
+        elif _BESIDE.fullmatch(path.name):
+            yield _waste(path, "half-written file")
 
 
 def _of_unfinished(attempts: list[Path]) -> Iterator[Waste]:
-    """The newest attempt with a checkpoint is kept, and whatever is newer than it."""
-    resumable = [attempt for attempt in attempts if (attempt / "checkpoint.pt").exists()]
-    for attempt in attempts[: attempts.index(resumable[-1])] if resumable else []:
-        yield _waste(attempt, "attempt that another one goes on from")
+    """Checkpoints older than the newest one can go; networks stay, as the newest checkpoint may name them."""
+    checkpoints = [path for attempt in attempts if (path := attempt / "checkpoint.pt").exists()]
+    for path in checkpoints[:-1]:
+        yield _waste(path, "checkpoint older than the newest one")
 
 
 def _waste(path: Path, why: str) -> Waste:

@@ -21,6 +21,9 @@ class MethodEntry:
         return knob in self.allowed or knob in self.space.names
 
 
+ZOO = "torchvision/"
+"""How the names of torchvision's networks begin."""
+
 _TRUSTED = MethodEntry(space=Space(()), allowed={})
 
 
@@ -39,13 +42,16 @@ class Catalogue:
 
     methods: Mapping[str, MethodEntry]
     networks: Mapping[str, tuple[int, ...]]
-    """Shape of one example that the network takes, by name: `lenet-digits` (1, 8, 8)."""
+    """Shape of one example that the network takes, by name: `lenet-digits` (1, 8, 8); () where it takes many."""
     data: Mapping[str, tuple[int, ...]]
-    """Shape of one example that the data give, by name."""
+    """Shape of one example that the data give, by name; () where only the data tell."""
     trial: Mapping[str, Float | Int | Choice]
     """Widest legal range of each option of a trial; `time_limit` (seconds) is written as a duration."""
     plug_in: Callable[[str], MethodEntry] | None = None
     """Imports a user's method `module:Class`, ValueError where it cannot; None takes such a name on trust."""
+
+    function: Callable[[str], object] | None = None
+    """Imports a user's own `module:function`, ValueError where it cannot; None takes such a name on trust."""
 
     def __post_init__(self) -> None:
         bad = [

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from sparsweep.spaces.catalogue import Catalogue, misfit, misfits
+from sparsweep.spaces.catalogue import ZOO, Catalogue, is_plug_in, misfit, misfits
 from sparsweep.spaces.duration import duration_s
 from sparsweep.spaces.faults import Fault, nearest, shown
 from sparsweep.spaces.space import Choice, Float, Int, Value
@@ -43,19 +43,51 @@ def _method_fault(name: str, catalogue: Catalogue) -> str | None:
 
 
 def _task_faults(task: Mapping[str, Any], catalogue: Catalogue) -> Iterator[Fault]:
-    known = {"network": catalogue.networks, "data": catalogue.data}
-    shapes: list[tuple[int, ...]] = []
+    known: dict[str, Mapping[str, Any]] = {
+        "network": catalogue.networks, "data": catalogue.data,
+        "loss": {"cross_entropy": ()}, "score": {"accuracy": ()},
+    }  # fmt: skip
     for key, table in known.items():
         name = task.get(key)
-        if isinstance(name, str) and name not in table:
-            yield Fault(place=("task", key), text=_unknown(key, name, table))
-        elif isinstance(name, str):
-            shapes.append(table[name])
-    if len(shapes) == 2 and shapes[0] != shapes[1]:
-        takes, gives = shapes
+        if isinstance(name, str) and name not in table and (text := _name_fault(key, name, table, catalogue)):
+            yield Fault(place=("task", key), text=text)
+    network, data = task.get("network"), task.get("data")
+    if isinstance(network, str) and isinstance(data, str):
+        yield from _shape_faults(network, data, task, catalogue)
+
+
+def _name_fault(key: str, name: str, table: Mapping[str, Any], catalogue: Catalogue) -> str | None:
+    """What is wrong with a name that is none of the table's."""
+    if key == "network" and name.startswith(ZOO):
+        return None  # torchvision knows: asked before anything is trained
+    if not is_plug_in(name):
+        return _unknown(key, name, table)
+    try:
+        return None if catalogue.function is None else catalogue.function(name) and None
+    except ValueError as fault:
+        return str(fault)
+
+
+def _shape_faults(network: str, data: str, task: Mapping[str, Any], catalogue: Catalogue) -> Iterator[Fault]:
+    takes, gives = catalogue.networks.get(network, ()), catalogue.data.get(data, ())
+    if takes and gives and takes != gives:
         fitting = [name for name, shape in catalogue.networks.items() if shape == gives]
         advice = f"use {' or '.join(fitting)} for these data" if fitting else "no built-in network takes these data"
-        text = f"network {task['network']} takes {_by(takes)}, but data {task['data']} gives {_by(gives)}: {advice}"
+        text = f"network {network} takes {_by(takes)}, but data {data} gives {_by(gives)}: {advice}"
+        yield Fault(place=("task",), text=text)
+    for key in ("example_shape", "num_classes"):
+        if takes and key in task:
+            text = f"network {network} takes {_by(takes)} and has outputs of its own: leave {key} out"
+            yield Fault(place=("task", key), text=text)
+    if gives and not takes and isinstance(shape := task.get("example_shape"), tuple) and shape != gives:
+        text = f"data {data} gives {_by(gives)}: leave example_shape out"
+        yield Fault(place=("task", "example_shape"), text=text)
+    if "stem" in task and not network.startswith(ZOO):
+        yield Fault(place=("task", "stem"), text=f"is for networks of torchvision, not for {network}: leave it out")
+    if "corrupt" in task and data != "imagefolder":
+        yield Fault(place=("task", "corrupt"), text=f"is for data: imagefolder, not for {data}: leave it out")
+    if (task.get("loss", "cross_entropy") != "cross_entropy") != (task.get("score", "accuracy") != "accuracy"):
+        text = "loss and score belong together: accuracy counts classes; give both as module:function, or none"
         yield Fault(place=("task",), text=text)
 
 

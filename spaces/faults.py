@@ -25,7 +25,7 @@ class Fault:
     def __str__(self) -> str:
         lead = self.origin or (f"line {self.line}" if self.line else "")
         where = "" if self.origin else written(self.place)
-        return ": ".join(part for part in (lead, where, self.text) if part)
+        return visible(": ".join(part for part in (lead, where, self.text) if part))
 
 
 class SweepFileError(ValueError):
@@ -34,6 +34,7 @@ class SweepFileError(ValueError):
     def __init__(self, title: str, faults: Iterable[Fault] = ()) -> None:
         self.faults = tuple(sorted(dict.fromkeys(faults), key=_in_file))
         count = len(self.faults)
+        title = visible(title)
         lines = [f"{title}: {count} fault{'s' if count > 1 else ''}" if count else title]
         lines += [f"  {fault}" for fault in self.faults[:MOST_SHOWN]]
         if count > MOST_SHOWN:
@@ -44,6 +45,13 @@ class SweepFileError(ValueError):
 def _in_file(fault: Fault) -> tuple[int, list[str]]:
     """By line, what has none last; then by place, list positions in their order."""
     return fault.line or 1 << 62, [f"{part:09}" if isinstance(part, int) else part for part in fault.place]
+
+
+def visible(text: str) -> str:
+    """The text on one line, with what a terminal would obey or hide spelled out: `\\x1b[2J`."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def written(place: Place) -> str:

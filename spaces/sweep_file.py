@@ -20,8 +20,13 @@ Direction = Literal["max", "min"]
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
+def is_name(text: str) -> bool:
+    """Whether a sweep or a model can be called so."""
+    return _NAME.fullmatch(text) is not None
+
+
 def _named(value: str) -> str:
-    if not _NAME.fullmatch(value):
+    if not is_name(value):
         raise ValueError(
             f"{shown(value)} cannot be a name: use 1 to 64 letters, digits, dots, dashes or underscores, "
             "the first a letter or digit"
@@ -44,6 +49,7 @@ Name = Annotated[str, Field(strict=True), BeforeValidator(lambda v: _named(v) if
 Seconds = Annotated[float, BeforeValidator(duration_s)]
 UserRange = Annotated[AnyRange, BeforeValidator(_one_value)]
 user_range: Final[TypeAdapter[Float | Int | Choice]] = TypeAdapter(UserRange)
+Size = Annotated[int, Field(ge=1, le=1_000_000)]
 Written = Annotated[Constraint, BeforeValidator(_constraint), PlainSerializer(str)]
 
 
@@ -57,7 +63,33 @@ class Task(Part):
     """What is pruned, and on what it is judged."""
 
     network: str
+    """A built-in name, `torchvision/NAME`, or `module:function` that builds one."""
     data: str
+    """A built-in name, or `module:function` that loads them."""
+    data_root: str | None = None
+    """The folder of the data; `--data-root` goes before it."""
+    example_shape: tuple[Size, ...] | None = None
+    """Of one input, without the batch; the data's own unless given."""
+    num_classes: Size | None = None
+    """Outputs of the network; as many as the data have classes unless given."""
+    stem: Literal["imagenet", "cifar"] = "imagenet"
+    """Of a network of torchvision's: `cifar` adapts its first layers to images of about 32x32."""
+    start_from: str | None = None
+    """Weights that every trial starts from, a file in safetensors."""
+    loss: str = "cross_entropy"
+    """What training makes small: `cross_entropy`, or `module:function` of outputs and labels."""
+    score: str = "accuracy"
+    """What the sweep calls accuracy: `accuracy`, or `module:function` of outputs and labels, in [0, 1]."""
+    corrupt: Literal["refuse", "skip"] = "refuse"
+    """What becomes of an image that cannot be read."""
+
+    def written(self) -> dict[str, Any]:
+        """What differs from the defaults."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+    def identity(self) -> dict[str, Any]:
+        """What makes two tasks the same; where the data lie does not."""
+        return {key: value for key, value in self.written().items() if key != "data_root"}
 
 
 class Objectives(Part):
@@ -177,6 +209,7 @@ class SweepFile(Part):
         """Plain data with every default written out, in the file's own words: a sweep file again."""
         data = self.model_dump(mode="json", by_alias=True, exclude={"objectives"})
         data["objectives"] = dict(self.objectives.directions)
+        data["task"] = self.task.written()
         data["registry"]["model"] = self.model
         return {key: data[key] for key in _KEYS}
 
@@ -189,6 +222,7 @@ class SweepFile(Part):
         """What makes two sweeps the same search; trials, time limit, resources and registry may differ on resume."""
         data = self.as_json()
         same = {key: data[key] for key in ("task", "methods", "space", "objectives", "trial", "sampler")}
+        same["task"] = self.task.identity()
         return {**same, "constraints": sorted(data["constraints"]), "epochs": self.budget.epochs}
 
 

@@ -23,7 +23,7 @@ import torch
 
 from sparsweep.trainables.compact.removal import InexactCompactionError
 from sparsweep.trainables.point import Point
-from sparsweep.trainables.record import TrialFolder, TrialRecord, now_ms
+from sparsweep.trainables.record import StorageFullError, TrialFolder, TrialRecord, is_full, now_ms
 from sparsweep.trainables.training import DivergedError
 from sparsweep.trainables.trial import Trial, TrialPlan
 
@@ -157,6 +157,9 @@ def run_trial(plan: TrialPlan, folder: TrialFolder, *, device: str = "cpu", debu
 
     Args:
         debug: lets an unexpected exception pass instead of recording it as the trial's failure.
+
+    Raises:
+        StorageFullError: nothing can be written; the trial is not failed but unfinished.
     """
     attempt = None
     try:
@@ -165,6 +168,8 @@ def run_trial(plan: TrialPlan, folder: TrialFolder, *, device: str = "cpu", debu
     except (FencedError, PreemptedError):
         raise
     except Exception as fault:
+        if not isinstance(fault, EXPECTED) and is_full(fault, folder.path.parent):
+            raise StorageFullError(f"no room to write in {folder.path.parent}") from fault
         if debug and not isinstance(fault, EXPECTED):
             raise
         if attempt is not None:
@@ -172,7 +177,12 @@ def run_trial(plan: TrialPlan, folder: TrialFolder, *, device: str = "cpu", debu
         if (record := lost(plan, folder, reason_of(fault))) is None:
             raise
         return record
-    return attempt.commit()
+    try:
+        return attempt.commit()
+    except OSError as fault:
+        if is_full(fault, folder.path.parent):
+            raise StorageFullError(f"no room to write in {folder.path.parent}") from fault
+        raise
 
 
 def lost(plan: TrialPlan, folder: TrialFolder, reason: str) -> TrialRecord | None:

@@ -22,8 +22,10 @@ class Death:
 
     reason: str
     """For the record."""
-    node_lost: bool
+    node_lost: bool = False
     """Its machine went with it: no fault of the trial, which goes on elsewhere."""
+    storage_full: bool = False
+    """It could not write what it had found: no fault of the trial, which goes on when there is room again."""
 
 
 @contextmanager

@@ -27,8 +27,9 @@ def scored_layers(net: nn.Module, granularity: Granularity) -> dict[str, Prunabl
     """The layers whose groups a method may prune.
 
     `filter` spares the output layers (their groups are the classes), `input` those that read the network's input (their
-    groups are its channels); a layer with fewer than two groups is left alone, one that the outline's patterns exclude,
-    and one that the output does not depend on. Without an outline the last layer by definition is the output and the first one the input.
+    groups are its channels). A layer with fewer than two groups is left alone, and one that the outline's patterns
+    exclude or that the output does not depend on. Without an outline the last layer by definition is the output and the
+    first one the input.
     """
     layers = prunable_layers(net)
     outline = outline_of(net)

@@ -10,8 +10,12 @@ A commit is an exclusive hard link of a finished file: the first attempt to comm
 changes nothing and is told so. An attempt that sees a newer attempt's folder is fenced and does not commit at all.
 """
 
+import contextlib
+import errno
 import json
 import os
+import re
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +24,9 @@ from typing import Any, Literal, Self
 
 from sparsweep.spaces.space import Row
 from sparsweep.trainables.point import Point
+
+AGAIN = "put a copy back, or delete it, and sparsweep resume runs the trial again"
+"""What to do about a damaged record."""
 
 SCHEMA = 1
 """Version of the record's layout; a record of another version is refused, never half-read."""
@@ -77,9 +84,48 @@ class TrialRecord:
         fields = dict(data)
         if (schema := fields.pop("schema", None)) != SCHEMA:
             raise ValueError(f"trial record of schema {schema}; this sparsweep reads schema {SCHEMA}: use its version")
-        fields["points"] = tuple(Point.from_json(point) for point in fields["points"])
+        fields["points"] = tuple(_confined(Point.from_json(point)) for point in fields["points"])
         fields["epochs"] = tuple(Epoch(**epoch) for epoch in fields["epochs"])
         return cls(**fields)
+
+
+_NETWORK = re.compile(r"attempt-[0-9]{1,9}/[\w-]{1,64}", re.ASCII)
+_CUT = re.compile(r"[\w-]{1,64}", re.ASCII)
+
+
+def _confined(point: Point) -> Point:
+    """The point, if the files that it names lie in its trial's folder. Raises ValueError."""
+    if point.network is not None and not _NETWORK.fullmatch(point.network):
+        raise ValueError(f"network {point.network[:60]!r} is not one of the trial's own: it must be attempt-N/NAME")
+    if not _CUT.fullmatch(point.cut):
+        raise ValueError(f"cut {point.cut[:60]!r} is not a name: it must be letters, digits, - and _")
+    return point
+
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+ROOM_BYTES = 64 * 2**20
+"""With less than this free nothing new is begun, and what fails then fails for want of room."""
+
+
+class StorageFullError(RuntimeError):
+    """There is no room to write what a trial has found."""
+
+
+def check_room(folder: Path) -> None:
+    """Raises OSError (ENOSPC) where hardly anything more can be written under a folder."""
+    if shutil.disk_usage(folder).free < ROOM_BYTES:
+        raise OSError(errno.ENOSPC, f"no room: less than {ROOM_BYTES >> 20} MiB free", str(folder))
+
+
+def is_full(fault: BaseException, folder: Path) -> bool:
+    """Whether a fault came for want of room; many writers do not say so."""
+    if isinstance(fault, OSError) and fault.errno in FULL:
+        return True
+    try:
+        check_room(folder)
+    except OSError as room:
+        return room.errno in FULL
+    return False
 
 
 def now_ms() -> int:
@@ -89,11 +135,27 @@ def now_ms() -> int:
 def write_atomically(path: Path, text: str) -> None:
     """The whole text or nothing: written beside, flushed to disk, renamed."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
-    with beside.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    try:
+        with beside.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError:  # a full disk: what was written of it makes it no emptier
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise
+
+
+def read_whole(path: Path, remedy: str) -> dict[str, Any]:
+    """The JSON object in a file of ours. Raises ValueError with the remedy where it is not whole."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as fault:
+        raise ValueError(f"{path} is damaged ({fault}): {remedy}") from fault
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} is damaged (it holds no object): {remedy}")
+    return content
 
 
 @dataclass(frozen=True)
@@ -111,7 +173,9 @@ class TrialFolder:
     def proposal(self) -> dict[str, Any] | None:
         """{number, setting, seed}; None where nothing was proposed."""
         path = self.path / "setting.json"
-        return json.loads(path.read_text()) if path.exists() else None
+        if not path.exists():
+            return None
+        return read_whole(path, "put a copy back, or delete it: the study, or the trial's record, has it too")
 
     def newest_attempt(self) -> int:
         """Number of the newest attempt, from 1; 0 where there is none."""
@@ -144,12 +208,20 @@ class TrialFolder:
         return True
 
     def record(self) -> TrialRecord | None:
-        """The committed record, or None. Raises ValueError on a record of another schema."""
+        """The committed record, or None. Raises ValueError on one that is damaged or of another schema."""
+        path = self.path / "result.json"
         try:
-            text = (self.path / "result.json").read_text()
+            content = read_whole(path, AGAIN)
         except FileNotFoundError:
             return None
-        return TrialRecord.from_json(json.loads(text))
+        try:
+            record = TrialRecord.from_json(content)
+            for attempt in {point.network.partition("/")[0] for point in record.points if point.network is not None}:
+                if (self.path / attempt).is_symlink():
+                    raise ValueError(f"{self.path / attempt} is a link: networks are read from a trial's own folder only")
+            return record
+        except (KeyError, TypeError, AttributeError) as fault:
+            raise ValueError(f"{path} is damaged ({type(fault).__name__}: {fault}): {AGAIN}") from fault
 
 
 @dataclass(frozen=True)

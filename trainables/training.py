@@ -1,16 +1,16 @@
 """Epochs of stochastic gradient descent: training with a method, fine-tuning with the masks held."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sparsweep.trainables.groups import hold
 from sparsweep.trainables.methods import Method
-from sparsweep.trainables.tasks.data import Split
+from sparsweep.trainables.tasks.split import Split, chunks
 
 
 class DivergedError(RuntimeError):
@@ -56,13 +56,21 @@ def train_epoch(
     schedule: str,
     span: tuple[float, float],
     order: torch.Generator,
+    loss_of: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
+    augment: str = "none",
+    workers: int = 0,
+    precision: str = "fp32",
 ) -> float:
     """One pass over the split in random order.
 
     Args:
         method: whose penalty and step are applied; None fine-tunes with the stored masks held.
         span: progress in [0, 1] at the start and the end of this epoch.
-        order: draws the order; its state is part of the checkpoint.
+        order: draws the order and what augments; its state is part of the checkpoint.
+        loss_of: of outputs and labels, a scalar.
+        augment: what is done to training images, see `tasks.augment`.
+        workers: processes that read examples which do not lie in memory.
+        precision: `bf16` computes the network's passes in bfloat16 where that is safe; weights stay float32.
 
     Returns:
         The mean loss, the penalty included.
@@ -72,13 +80,17 @@ def train_epoch(
     """
     net.train()
     device = next(net.parameters()).device
-    batches = torch.split(torch.randperm(len(split), generator=order), batch_size)
+    shuffled = torch.randperm(len(split), generator=order)
+    steps = len(chunks(shuffled, batch_size))
     total = torch.zeros((), device=device)
-    for at, batch in enumerate(batches):
-        progress = span[0] + (span[1] - span[0]) * (at + 1) / len(batches)
+    batches = split.batches(shuffled, batch_size, augment=augment, draw=order, workers=workers)
+    for at, (inputs, labels) in enumerate(batches):
+        progress = span[0] + (span[1] - span[0]) * (at + 1) / steps
         for group in optimizer.param_groups:
             group["lr"] = group["rate"] * decayed(learning_rate, progress, schedule)
-        loss = F.cross_entropy(net(split.inputs[batch].to(device)), split.labels[batch].to(device))
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            outputs = net(inputs.to(device, non_blocking=True))
+        loss = loss_of(outputs.float(), labels.to(device, non_blocking=True))
         if method is not None:
             loss = loss + method.penalty(net)
         optimizer.zero_grad(set_to_none=True)
@@ -89,7 +101,7 @@ def train_epoch(
         else:
             method.after_step(net, optimizer, progress)
         total += loss.detach()
-    mean = float(total) / len(batches)
+    mean = float(total) / steps
     if not math.isfinite(mean):
         raise DivergedError(f"diverged: the loss is {mean}")
     if not all(bool(parameter.isfinite().all()) for parameter in net.parameters()):

@@ -74,8 +74,7 @@ class Registry:
             if (found := next(self._search(wanted), None)) is not None:
                 self._retag(found, tags)
                 return str(found.version)
-            if self._registered(model) is None:
-                self.client.create_registered_model(model)
+            self._register(model)
             logged = self._logged_model(publication)
             # A database resolves models:/<id> through MLflow's global tracking URI, which is not ours to set.
             source = f"models:/{logged.model_id}" if is_server(self.registry_uri) else logged.artifact_location
@@ -164,6 +163,17 @@ class Registry:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 return None
             raise
+
+    def _register(self, model: str) -> None:
+        """Makes the model where it is missing; another machine may do so at the same time."""
+        from mlflow.exceptions import MlflowException
+
+        if self._registered(model) is None:
+            try:
+                self.client.create_registered_model(model)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
 
     def _retag(self, version: "ModelVersion", tags: Mapping[str, str]) -> None:
         for name, value in tags.items():

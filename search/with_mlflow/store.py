@@ -9,6 +9,7 @@ import json
 import os
 import re
 import sqlite3
+import ssl
 import tempfile
 import threading
 import urllib.error
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from sparsweep.search.with_mlflow.quiet import settle
+from sparsweep.search.with_mlflow.schema import QUESTION, schema_fault
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -32,9 +34,9 @@ ADVICE = (
 
 
 def without_password(uri: str) -> str:
-    """The URI as it may be shown: a password in the address or the query is replaced by ***."""
-    shown = re.sub(r"(://[^/:@]*):[^/]*@", r"\1:***@", uri)
-    return re.sub(r"(?i)([?&][^=&]*(?:password|token|secret)[^=&]*=)[^&]*", r"\1***", shown)
+    """The URI, or a text that holds some, as it may be shown: a password in address or query is replaced by ***."""
+    shown = re.sub(r"(://[^/:@\s]*):[^\s]*@", r"\1:***@", uri)
+    return re.sub(r"(?i)([?&][^=&\s]*(?:password|token|secret)[^=&\s]*=)[^&\s]*", r"\1***", shown)
 
 
 def scheme_of(uri: str) -> str:
@@ -103,7 +105,7 @@ def _server_fault(uri: str, timeout_s: float) -> str | None:
     elif token := os.environ.get("MLFLOW_TRACKING_TOKEN"):
         request.add_header("Authorization", f"Bearer {token}")
     try:
-        with urllib.request.urlopen(request, timeout=timeout_s) as answer:
+        with urllib.request.urlopen(request, timeout=timeout_s, context=_trusted()) as answer:
             json.loads(answer.read())
     except urllib.error.HTTPError as error:
         with error:
@@ -111,11 +113,46 @@ def _server_fault(uri: str, timeout_s: float) -> str | None:
         if error.code in (401, 403):
             return said + "; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
         return said + "; is it an MLflow server?"
+    except UntrustedError as error:
+        return str(error)
     except (ValueError, HTTPException):
         return "it answers, but not as an MLflow server does; is the address right?"
     except OSError as error:
-        return f"no MLflow server answers ({getattr(error, 'reason', error)}); is it up and the address right?"
+        reason = getattr(error, "reason", error)
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            return (
+                f"its certificate is not trusted ({reason.verify_message}); name a file with the certificate of the "
+                "authority that signed it in MLFLOW_TRACKING_SERVER_CERT_PATH"
+            )
+        return f"no MLflow server answers ({reason}); is it up and the address right?"
     return None
+
+
+class UntrustedError(ValueError):
+    """What says whom to trust cannot be used."""
+
+
+def _trusted() -> ssl.SSLContext:
+    """Whom MLflow's own client will trust: the same variables, and certifi's authorities where none is set."""
+    import certifi
+
+    variables = ("MLFLOW_TRACKING_SERVER_CERT_PATH", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+    named, given = next(((name, os.environ[name]) for name in variables if os.environ.get(name)), ("", ""))
+    own = os.environ.get("MLFLOW_TRACKING_CLIENT_CERT_PATH")
+    try:
+        if os.environ.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() in ("true", "1"):
+            context = ssl.create_default_context()
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        elif given and Path(given).is_dir():
+            context = ssl.create_default_context(capath=given)
+        else:
+            context = ssl.create_default_context(cafile=given or certifi.where())
+        if own:
+            named, given = "MLFLOW_TRACKING_CLIENT_CERT_PATH", own
+            context.load_cert_chain(own)
+    except OSError as error:
+        raise UntrustedError(f"{named} {given} cannot be used ({error.strerror or error}): name a PEM file") from error
+    return context
 
 
 def _sqlite_fault(uri: str, path: Path, timeout_s: float) -> str | None:
@@ -128,10 +165,12 @@ def _sqlite_fault(uri: str, path: Path, timeout_s: float) -> str | None:
         return f"{path} cannot be written to"
     try:
         with contextlib.closing(sqlite3.connect(path, timeout=timeout_s)) as connection:
-            connection.execute("PRAGMA schema_version").fetchone()
+            connection.execute("PRAGMA query_only = ON")
+            tables = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone()
+            row = connection.execute(QUESTION).fetchone() if tables else None
     except sqlite3.Error as error:
         return f"SQLite cannot open it ({error}); name another file or put a backup back"
-    return None
+    return schema_fault(row and row[0], uri)
 
 
 def _database_fault(uri: str) -> str | None:
@@ -139,15 +178,16 @@ def _database_fault(uri: str) -> str | None:
 
     try:
         engine = sqlalchemy.create_engine(uri)
-        with engine.connect():
-            pass
+        with engine.connect() as connection:
+            tables = sqlalchemy.inspect(connection).has_table("alembic_version")
+            found = connection.execute(sqlalchemy.text(QUESTION)).scalar() if tables else None
         engine.dispose()
     except ModuleNotFoundError as error:
         return f"its driver is not installed ({error.name}): pip install psycopg2-binary, pymysql or pymssql"
     except Exception as error:
         first = str(error).strip().splitlines()[0]
         return f"the database does not let us in ({without_password(first)})"
-    return None
+    return schema_fault(found, without_password(uri))
 
 
 @contextlib.contextmanager

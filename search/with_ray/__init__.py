@@ -1,5 +1,6 @@
 """Ray: where trials run. The only importer of ray."""
 
+from sparsweep.search.with_ray.access import ADVICE, open_doors, warning
 from sparsweep.search.with_ray.cluster import (
     Slots,
     described,
@@ -13,6 +14,6 @@ from sparsweep.search.with_ray.cluster import (
 from sparsweep.search.with_ray.trials import PruningTrainable, SourceSearcher, plan_as_json, plan_from, run_trials
 
 __all__ = [
-    "PruningTrainable", "Slots", "SourceSearcher", "described", "exclusively", "node_count", "plan_as_json",
-    "plan_from", "refuse_other_versions", "run_trials", "shut_down", "slot_count", "start",
+    "ADVICE", "PruningTrainable", "Slots", "SourceSearcher", "described", "exclusively", "node_count", "open_doors",
+    "plan_as_json", "plan_from", "refuse_other_versions", "run_trials", "shut_down", "slot_count", "start", "warning",
 ]  # fmt: skip

@@ -2,10 +2,12 @@
 
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+from sparsweep.search.with_ray.jobs import is_job_server
 from sparsweep.search.with_ray.quiet import settle
 
 settle()
@@ -32,20 +34,45 @@ def start(slots: Slots) -> None:
     """Starts a local Ray on loopback, or joins the cluster at `slots.address`.
 
     Raises:
-        ValueError: nobody answers at the address.
+        ValueError: nobody answers at the address, or it is a job server's.
     """
+    if is_job_server(slots.address):
+        raise ValueError(
+            f"{slots.address} is a job server, which takes whole sweeps: sparsweep submit SWEEP --address "
+            f"{slots.address}, or give a cluster's own address, such as head:6379"
+        )
     quiet = {"include_dashboard": False} if slots.address is None else {}
     cpus = (
         {"num_cpus": max(os.cpu_count() or 1, 1), "object_store_memory": 256 * 2**20} if slots.address is None else {}
     )
     try:
-        ray.init(
-            address=slots.address or "local", log_to_driver=False, logging_level="ERROR", configure_logging=True,
-            **quiet, **cpus,
-        )  # fmt: skip
+        with _on_loopback() if slots.address is None else nullcontext():
+            ray.init(
+                address=slots.address or "local", log_to_driver=False, logging_level="ERROR", configure_logging=True,
+                **quiet, **cpus,
+            )  # fmt: skip
     except ConnectionError as fault:
         raise ValueError(f"no Ray cluster answers at {slots.address}: check --address or RAY_ADDRESS") from fault
     _hush()
+
+
+@contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Has a Ray that is started meanwhile listen on 127.0.0.1 only, as it does on macOS; on Linux it listens on all
+    networks, and has no option for it."""
+    from ray._private import ray_constants
+
+    variable, before = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR, ray_constants.ENABLE_RAY_CLUSTER
+    given = os.environ.get(variable)
+    os.environ[variable], ray_constants.ENABLE_RAY_CLUSTER = "0", False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+        if given is None:
+            del os.environ[variable]
+        else:
+            os.environ[variable] = given
 
 
 def _hush() -> None:

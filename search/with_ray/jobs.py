@@ -1,5 +1,6 @@
 """Commands that run on a cluster as Ray jobs: a sweep that outlives the laptop, and short questions about it."""
 
+import logging
 import shlex
 import time
 from collections.abc import Callable, Sequence
@@ -10,6 +11,8 @@ from sparsweep.search.with_ray.quiet import settle
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
+
+logging.getLogger("ray.dashboard").setLevel(logging.WARNING)
 
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 POLL_S = 0.5
@@ -60,6 +63,14 @@ def follow(address: str, job: str, show: Callable[[str], None]) -> int:
             code = client.get_job_info(job).driver_exit_code
             return int(code) if code is not None else 1
         time.sleep(POLL_S)
+
+
+def check(address: str) -> None:
+    """Raises ValueError where nobody answers at the address, or access is refused."""
+    try:
+        _client(address).list_jobs()
+    except RuntimeError as fault:
+        raise ValueError(f"the job server at {address} does not let us in ({_first_line(fault)})") from fault
 
 
 def stop_job(address: str, job: str) -> None:

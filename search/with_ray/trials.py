@@ -117,7 +117,8 @@ class SourceSearcher(Searcher):  # type: ignore[misc]
             self.source.ended(number)
             return
         lost = any(sign in said for sign in NODE_LOST)
-        self.source.ended(number, Death(reason=cause_of_death(self.folder_of(number), said), node_lost=lost))
+        reason = cause_of_death(self.folder_of(number), said)
+        self.source.ended(number, Death(reason=reason, node_lost=lost, storage_full="StorageFullError" in said))
 
     def set_search_properties(self, metric: Any, mode: Any, config: Any, **spec: Any) -> bool:
         return True

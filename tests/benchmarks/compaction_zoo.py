@@ -249,7 +249,8 @@ def _remarks(found: list[dict[str, Any]], exact: list[str], wrong: list[str], ra
         f"Exact: the largest |difference| on 4 random inputs, by the largest deviation of a logit from their mean, is "
         f"at most {ALLOWED:g} in float32. Random initialisation makes outputs of any size: all are read that way.",
         f"Ratios {', '.join(f'{r:g}' for r in ratios)}: share of filters masked, over all layers but the outputs; the "
-        "last line of each network cuts every filter by its own score, so that coupled channels rarely agree.",
+        "last line of each network cuts every filter by its own score: channels that are added rarely agree, while of "
+        "those that pass through a depthwise convolution one silent filter is enough.",
         "s: reading off and proving the couplings, once an architecture, + removal.",
     ]
 

@@ -99,8 +99,8 @@ def test_a_study_that_does_not_answer_for_a_while_is_asked_again_and_the_user_to
     assert taken(clerk) == 0
     clerk.close()
     assert said == [
-        "the study does not answer (database is locked); trials go on, trying again",
-        "the study answers again after 0 s",
+        "the study does not answer (database is locked); trials at work go on, trying again",
+        "the sweep goes on after 0 s",
     ]
 
 

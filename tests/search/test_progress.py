@@ -113,3 +113,9 @@ def test_on_a_terminal_the_reasons_of_failures_are_shown(tmp_path: Path) -> None
 def test_without_a_console_it_is_said_on_standard_error(progress: Progress, capsys: pytest.CaptureFixture[str]) -> None:
     progress.say("going on")
     assert capsys.readouterr().err == "going on\n"
+
+
+def test_a_status_that_cannot_be_written_stops_nothing(progress: Progress, monkeypatch: pytest.MonkeyPatch) -> None:
+    progress.status = progress.status.parent / "gone" / "status.json"
+    end(progress, 0, 0.9, 0.5)
+    assert (progress.tally.done, len(progress.history)) == (1, 1)

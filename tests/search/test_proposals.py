@@ -1,8 +1,11 @@
 """The sweep's bookkeeping: what is handed out, what comes back, and what every kind of interruption leaves."""
 
+import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -359,3 +362,36 @@ def test_a_fenced_driver_hands_out_and_tells_nothing(driver: Make, seen: list[Tr
         proposals.next()
     assert seen == []
     assert states(proposals) == ["RUNNING"]
+
+
+def test_a_trial_whose_record_is_gone_is_run_again_though_the_study_knows_its_outcome(driver: Make) -> None:
+    proposals = driver(budget=2)
+    rows = handed_out(proposals)
+    for number in rows:
+        commit(proposals.store, make_record(number, HALF))
+        proposals.ended(number)
+    (proposals.store.folder(1).path / "result.json").unlink()
+    again = driver(budget=2)
+    assert not again.exhausted()
+    assert handed_out(again) == {1: rows[1]}
+    record = replace(make_record(1, HALF), attempt=again.store.folder(1).claim_attempt())
+    assert again.store.folder(1).commit(record)
+    again.ended(1)
+    assert again.exhausted()
+    assert states(again) == ["COMPLETE"] * 2
+
+
+def test_a_trial_that_found_no_room_goes_back_in_line(driver: Make, seen: list[TrialRecord]) -> None:
+    proposals = driver(budget=1)
+    rows = handed_out(proposals)
+    proposals.ended(0, Death(reason="no room", storage_full=True))
+    assert (seen, handed_out(proposals)) == ([], rows)
+
+
+def test_nothing_is_handed_out_without_room_for_it(driver: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    proposals = driver(budget=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=0))
+        with pytest.raises(OSError, match="no room"):
+            proposals.next()
+    assert list(handed_out(proposals)) == [0]

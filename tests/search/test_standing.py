@@ -117,3 +117,18 @@ def test_standing_again_changes_nothing() -> None:
     versions = [version(1, 0.9, 0.5), version(2, 0.8, 0.6)]
     first, second = stood(*versions, objectives=TWO), stood(*versions, objectives=TWO)
     assert (first.marks, first.aliases) == (second.marks, second.aliases)
+
+
+def test_a_version_that_comes_while_the_others_are_judged_is_judged_too() -> None:
+    """Another sweep publishes 2, which dominates 1, just before this one writes what it made of 1 alone."""
+    registry = FakeRegistry(version(1, 0.9, 0.5))
+
+    def mark(model: str, on: Set[str], *, fingerprint: str) -> int:
+        if len(registry.all) == 1:
+            registry.all = [*registry.all, version(2, 0.95, 0.6)]
+        return FakeRegistry.mark_frontier(registry, model, on, fingerprint=fingerprint)
+
+    registry.mark_frontier = mark  # type: ignore[method-assign]
+    chosen = restand(registry, "digits", "digits", TWO)  # type: ignore[arg-type]
+    assert registry.marks == {"1": "no", "2": "yes"}
+    assert set(chosen.values()) == set(registry.aliases.values()) == {"2"}

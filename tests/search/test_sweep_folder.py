@@ -74,7 +74,7 @@ def test_another_search_under_the_name_is_refused_and_leaves_the_first_alone(
 def test_a_damaged_file_is_named(folder: SweepFolder, text: str) -> None:
     folder.create(a_sweep(), Where())
     (folder.path / "sweep.json").write_text(text)
-    with pytest.raises(ValueError, match=r"tiny/sweep\.json is damaged \(.*\): restore it"):
+    with pytest.raises(ValueError, match=r"tiny/sweep\.json is damaged \(.*\): put a copy back"):
         folder.read()
 
 
@@ -200,3 +200,10 @@ def test_the_sweeps_of_a_home_are_listed_by_name(tmp_path: Path) -> None:
         SweepFolder(home.sweep(name)).create(a_sweep(SWEEP.replace("tiny", name)), Where())
     home.sweep("unfinished").mkdir()
     assert home.sweeps() == ["a", "b"]
+
+
+def test_damaged_measurements_are_named(folder: SweepFolder) -> None:
+    folder.note({"tiny/00000/own": {"test_accuracy": 0.9}})
+    (folder.path / "measured.json").write_text('{"tiny/000')
+    with pytest.raises(ValueError, match=r"measured\.json is damaged \(.*\): delete it, and sparsweep resume"):
+        folder.measured()

@@ -55,7 +55,19 @@ def test_an_unfinished_trial_keeps_the_checkpoint_that_it_goes_on_from(tmp_path:
         assert folder.claim_attempt() == number
     write(folder.path / "attempt-1" / "checkpoint.pt")
     write(folder.path / "attempt-2" / "checkpoint.pt")
-    assert set(found(tmp_path)) == {"trials/00003/attempt-1"}
+    write(folder.path / "attempt-1" / "00.json")
+    assert set(found(tmp_path)) == {"trials/00003/attempt-1/checkpoint.pt"}
+
+
+def test_networks_from_before_an_interruption_stay_where_the_record_names_them(tmp_path: Path) -> None:
+    folder = TrialStore(tmp_path / "trials").folder(0)
+    folder.claim_attempt()
+    folder.claim_attempt()
+    for name in ("attempt-1/00.json", "attempt-1/01.json", "attempt-1/checkpoint.pt", "attempt-2/02.json"):
+        write(folder.path / name)
+    kept = [make_point(0, "00", network="attempt-1/00"), make_point(0, "02", network="attempt-2/02")]
+    assert folder.commit(replace(make_record(0, *kept), attempt=2))
+    assert set(found(tmp_path)) == {"trials/00000/attempt-1/01.json", "trials/00000/attempt-1/checkpoint.pt"}
 
 
 def test_scratch_half_written_files_and_old_claims_can_go(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A whole trial on digits: the same bits however often it is interrupted, and every way to fail has its reason."""
 
+import errno
 import os
 import signal
 import threading
@@ -16,7 +17,7 @@ from sparsweep.trainables import attempt as attempt_module
 from sparsweep.trainables.attempt import Attempt, FencedError, PreemptedError, lost, own_front, reason_of, run_trial
 from sparsweep.trainables.methods.gasl import Gasl
 from sparsweep.trainables.point import Point
-from sparsweep.trainables.record import TrialFolder, TrialRecord
+from sparsweep.trainables.record import StorageFullError, TrialFolder, TrialRecord
 from sparsweep.trainables.trial import Trial, TrialPlan
 from tests.trainables.nets import plan
 from tests.trainables.test_point import POINT
@@ -296,3 +297,20 @@ def test_the_own_front_drops_what_another_point_beats() -> None:
     smaller = POINT.with_(cut="02", accuracy=0.9, macs=100)
     equal = POINT.with_(cut="03")
     assert [point.cut for point in own_front([best, worse, smaller, equal])] == ["00", "02", "03"]
+
+
+def test_a_full_disk_leaves_the_trial_unfinished_and_it_goes_on_when_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = TrialFolder(tmp_path / "00007")
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(attempt_module, "CHECKPOINT_EVERY_S", 0.0)
+        patch.setattr(torch, "save", full)
+        with pytest.raises(StorageFullError, match="no room to write in"):
+            run_trial(plan(**SHORT), folder)
+    assert folder.record() is None
+    assert run_trial(plan(**SHORT), folder).state == "done"

@@ -1,12 +1,26 @@
 """The committed record of a trial: once, whole, by the newest attempt."""
 
+import errno
 import json
+import os
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from sparsweep.trainables.record import Epoch, TrialFolder, TrialRecord, TrialStore, write_atomically
+from sparsweep.trainables.record import (
+    ROOM_BYTES,
+    Epoch,
+    TrialFolder,
+    TrialRecord,
+    TrialStore,
+    check_room,
+    is_full,
+    write_atomically,
+)
 from tests.trainables.test_point import POINT
 
 RECORD = TrialRecord(
@@ -101,3 +115,46 @@ def test_the_store_lists_committed_records_by_number(tmp_path: Path) -> None:
         store.folder(number).commit(replace(RECORD, number=number))
     assert store.numbers() == [3, 7, 12]
     assert [record.number for record in store.records()] == [3, 12]
+
+
+@pytest.mark.parametrize("damage", [lambda text: text[: len(text) // 2], lambda text: "[]", lambda text: "\xff"])
+def test_a_damaged_record_is_named_and_run_again_once_it_is_deleted(
+    folder: TrialFolder, damage: Callable[[str], str]
+) -> None:
+    folder.claim_attempt()
+    assert folder.commit(RECORD)
+    path = folder.path / "result.json"
+    path.write_text(damage(path.read_text()), encoding="latin-1")
+    with pytest.raises(ValueError, match=r"00007/result\.json is damaged \(.*\): put a copy back, or delete it"):
+        folder.record()
+    path.unlink()
+    again = replace(RECORD, attempt=folder.claim_attempt())
+    assert folder.commit(again)
+    assert folder.record() == again
+
+
+def test_a_damaged_proposal_is_named(folder: TrialFolder) -> None:
+    folder.propose(7, RECORD.setting, 3)
+    (folder.path / "setting.json").write_text('{"number": 7,')
+    with pytest.raises(ValueError, match=r"00007/setting\.json is damaged \(.*\): put a copy back, or delete it"):
+        folder.proposal()
+
+
+def test_a_write_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    write_atomically(tmp_path / "it.json", "old")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(tmp_path / "it.json", "new")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("it.json", "old")]
+
+
+def test_want_of_room_is_told_from_other_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert is_full(OSError(errno.EDQUOT, "Disk quota exceeded"), tmp_path)
+    assert not is_full(RuntimeError("PytorchStreamWriter failed writing file"), tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=ROOM_BYTES - 1))
+    assert is_full(RuntimeError("PytorchStreamWriter failed writing file"), tmp_path)
+    with pytest.raises(OSError, match="no room: less than 64 MiB free"):
+        check_room(tmp_path)

@@ -69,13 +69,16 @@ def load_network(path: Path, build: Callable[[], nn.Module]) -> nn.Module:
 
     Raises:
         FileNotFoundError: one of the two files is not there.
-        ValueError: a file that cannot be read, another schema, shapes that do not fit, or outputs that are not those
-            stored.
+        ValueError: a link, a file that cannot be read, another schema, shapes that do not fit, or outputs that are not
+            those stored.
     """
+    for file in (Path(f"{path}.json"), Path(f"{path}.safetensors")):
+        if file.is_symlink():
+            raise ValueError(f"{file} is a link: a network is read from its own folder only")
     try:
         description = json.loads(Path(f"{path}.json").read_text())
         schema = description.get("schema")
-    except (ValueError, AttributeError) as fault:
+    except (ValueError, AttributeError, RecursionError) as fault:
         raise ValueError(f"{path}.json is not a network's description: it is damaged ({fault})") from fault
     if schema != SCHEMA:
         raise ValueError(f"{path}.json has schema {schema}; this sparsweep reads {SCHEMA}")

@@ -7,6 +7,7 @@ import copy
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -100,21 +101,22 @@ def _unread(net: nn.Module, couplings: Sequence[Coupling], kept: Sequence[Tensor
 @contextmanager
 def _zeroed(net: nn.Module, couplings: Sequence[Coupling], kept: Sequence[Tensor],
             names: Callable[[nn.Module, str], tuple[str, ...]]) -> Iterator[None]:  # fmt: skip
-    before: list[tuple[Tensor, Tensor]] = []
+    before: list[tuple[Tensor, Any, Tensor]] = []
     for coupling, keep in zip(couplings, kept, strict=True):
         for site in coupling.sites:
             module = net.get_submodule(site.layer)
             gone = (site.unit_of >= 0) & ~keep[site.unit_of.clamp_min(0)]
+            place = (slice(None), gone) if site.side == "in" else gone
             for name in names(module, site.side):
                 tensor = module._parameters.get(name)
                 if tensor is not None:
-                    before.append((tensor, tensor.clone()))
-                    tensor[(slice(None), gone) if site.side == "in" else gone] = 0
+                    before.append((tensor, place, tensor[place]))
+                    tensor[place] = 0
     try:
         yield
     finally:
-        for changed, saved in reversed(before):
-            changed.copy_(saved)
+        for changed, place, saved in reversed(before):
+            changed[place] = saved
 
 
 def _unseen(trial: nn.Module, example: Tensor, couplings: Sequence[Coupling]) -> list[int]:

@@ -3,10 +3,6 @@
 Nothing but a name that is written in this form ever imports a user's code.
 """
 
-import importlib
-import re
-import sys
-import traceback
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,11 +10,7 @@ from typing import Any
 from sparsweep.spaces.faults import nearest
 from sparsweep.trainables.methods.method import Method
 from sparsweep.trainables.methods.plug_in_faults import class_faults
-
-_WORD = r"[^\W\d]\w*"
-_NAME = re.compile(rf"({_WORD}(?:\.{_WORD})*):({_WORD})")
-LONGEST_NAME = 120
-"""Characters: databases index the labels of knobs, which hold the method's name."""
+from sparsweep.trainables.own_code import imported, spelled
 
 
 def plug_in(name: str, code_root: Path | None) -> type[Method]:
@@ -30,45 +22,17 @@ def plug_in(name: str, code_root: Path | None) -> type[Method]:
     Raises:
         ValueError: there is none, or it is not a method; the text names everything that is wrong.
     """
-    spelled = _NAME.fullmatch(name)
-    if spelled is None or len(name) > LONGEST_NAME:
+    parts = spelled(name)
+    if parts is None:
         raise ValueError(f"{name[:60]!r} is not module:Class: write such as mine:Mine for the class Mine of mine.py")
-    if code_root is not None and str(code_root) not in sys.path:
-        sys.path.insert(0, str(code_root))
-    module = _imported(spelled[1], code_root)
-    found: Any = getattr(module, spelled[2], None)
+    module = imported(parts[0], code_root)
+    found: Any = getattr(module, parts[1], None)
     if found is None:
-        raise ValueError(f"{name}: {_absent(module, spelled[2])}")
+        raise ValueError(f"{name}: {_absent(module, parts[1])}")
     if faults := list(class_faults(found)):
         raise ValueError(f"{name}: {'; '.join(faults)}")
     chosen: type[Method] = found
     return chosen
-
-
-def _imported(name: str, code_root: Path | None) -> ModuleType:
-    importlib.invalidate_caches()
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as fault:
-        if fault.name is not None and f"{name}.".startswith(f"{fault.name}."):
-            where = f"in {code_root} nor " if code_root is not None else ""
-            text = f"there is no module {fault.name} {where}installed: run the command in the folder that holds it"
-            raise ValueError(text) from fault
-        raise ValueError(_unimportable(name, fault, code_root)) from fault
-    except (Exception, SystemExit) as fault:
-        raise ValueError(_unimportable(name, fault, code_root)) from fault
-
-
-def _unimportable(name: str, fault: BaseException, code_root: Path | None) -> str:
-    """The module's own error, with the line of the user's that raised it."""
-    lines = [f for f in traceback.extract_tb(fault.__traceback__) if code_root and _is_under(f.filename, code_root)]
-    at = f" ({Path(lines[-1].filename).name}, line {lines[-1].lineno})" if lines else ""
-    own = " ".join(str(fault).split()) or "without a word"
-    return f"{name} cannot be imported: {type(fault).__name__}: {own}{at}; try python -c 'import {name}'"
-
-
-def _is_under(file: str, folder: Path) -> bool:
-    return Path(file).is_relative_to(folder)
 
 
 def _absent(module: ModuleType, attribute: str) -> str:

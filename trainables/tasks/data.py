@@ -1,6 +1,5 @@
 """Images and labels of a task, split once and for all; small sets lie in memory, loaded once a process."""
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,50 +10,7 @@ from torch import Tensor
 
 from sparsweep.trainables.tasks.digits import load_digits
 from sparsweep.trainables.tasks.mnist import load_mnist
-
-
-@dataclass(frozen=True, kw_only=True)
-class Split:
-    """Examples [n, channels, height, width] float32 and labels [n] int64."""
-
-    inputs: Tensor
-    labels: Tensor
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def to(self, device: torch.device | str) -> "Split":
-        return Split(inputs=self.inputs.to(device), labels=self.labels.to(device))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Data:
-    """The three splits of a task: the search sees `train` and `validation`; `test` is read once, at the end."""
-
-    train: Split
-    validation: Split
-    test: Split
-
-    def digest(self) -> str:
-        """SHA-256 over every split's bytes: part of the task's fingerprint."""
-        total = hashlib.sha256()
-        for split in (self.train, self.validation, self.test):
-            for tensor in (split.inputs, split.labels):
-                total.update(str(tuple(tensor.shape)).encode())
-                total.update(tensor.contiguous().numpy().tobytes())
-        return total.hexdigest()
-
-
-def even_sample(split: Split, size: int, order: torch.Generator) -> Split:
-    """At most `size` examples in random order, every prefix holding the classes as evenly as can be."""
-    shuffled = torch.randperm(len(split), generator=order)
-    labels = split.labels[shuffled]
-    places = torch.empty_like(labels)
-    for label in torch.unique(labels):
-        mine = labels == label
-        places[mine] = torch.arange(int(mine.sum()))
-    chosen = shuffled[places.argsort(stable=True)][:size]
-    return Split(inputs=split.inputs[chosen], labels=split.labels[chosen])
+from sparsweep.trainables.tasks.split import Data, Split, even_sample
 
 
 Arrays = tuple[Tensor, Tensor, Tensor | None, Tensor | None]
@@ -112,3 +68,6 @@ def load_data(name: str, root: Path | None = None) -> Data:
         validation=Split(inputs=inputs[validation], labels=labels[validation]),
         test=Split(inputs=test_inputs, labels=test_labels),
     )
+
+
+__all__ = ["DATA", "SPLIT_SEED", "Data", "DataSource", "Split", "even_sample", "load_data"]

@@ -6,6 +6,7 @@ does not load, would have defined. Declaring the two operators first makes data 
 they are declared only when the plain import fails for exactly that reason.
 """
 
+import importlib
 import sys
 from types import ModuleType
 from typing import Any
@@ -17,17 +18,20 @@ _declared: list[Any] = []
 
 def torchvision_datasets() -> ModuleType:
     """`torchvision.datasets`, with the missing operators declared where that is needed."""
+    return torchvision_part("datasets")
+
+
+def torchvision_part(name: str) -> ModuleType:
+    """`torchvision.NAME`, with the missing operators declared where that is needed."""
     try:
-        import torchvision.datasets as datasets
+        return importlib.import_module(f"torchvision.{name}")
     except RuntimeError as fault:
         if "torchvision::nms" not in str(fault):
             raise
-        for name in [n for n in sys.modules if n == "torchvision" or n.startswith("torchvision.")]:
-            del sys.modules[name]
+        for module in [n for n in sys.modules if n == "torchvision" or n.startswith("torchvision.")]:
+            del sys.modules[module]
         _declare()
-        import torchvision.datasets as datasets
-    module: ModuleType = datasets
-    return module
+        return importlib.import_module(f"torchvision.{name}")
 
 
 def _declare() -> None:

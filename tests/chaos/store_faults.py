@@ -1,0 +1,210 @@
+"""Faults of the stores: tracking server, database, artifact folder."""
+
+import contextlib
+import os
+import shutil
+import time
+from pathlib import Path
+
+from tests.chaos.agreement import agree
+from tests.chaos.drivers import SMALL, Driver, Sweep, sweep_in
+from tests.chaos.outcome import Findings, Outcome
+from tests.chaos.servers import MlflowServer, Wire, mlflow_server, postgres
+
+OUTAGE = "do not answer"
+"""What is said, once, of record stores that are away; of a study `does not answer`."""
+
+
+def tracking_server_down(folder: Path, down_s: float = 60.0, trials: int = 60) -> Outcome:
+    """kill -9 of the server; trials of about 2 s go on meanwhile."""
+    findings = Findings(
+        f"the tracking server killed, back after {down_s:.0f} s",
+        "training goes on; nothing lost, nothing doubled; the outage is told in one line",
+    )
+    text = SMALL.replace("epochs: 2", "epochs: 12")
+    with mlflow_server(folder / "server") as server, sweep_in(folder, text=text) as sweep:
+        driver = sweep.begin("--tracking-uri", server.address, "--trials", str(trials))
+        sweep.wait_for(3, driver)
+        before = len(sweep.finished())
+        server.kill()
+        time.sleep(down_s)
+        during = len(sweep.finished()) - before
+        server.start()
+        back = time.monotonic()
+        _ends(findings, sweep, driver, back)
+        findings.must("trials ended while the server was away", during > 0)
+        findings.must("the outage is told in one line", len(driver.lines_with(OUTAGE)) == 1, driver.text)
+        findings.must("that it is over, too", len(driver.lines_with("records are being taken again")) == 1, driver.text)
+        findings.note(f"{during} trials ended while it was away")
+        agree(findings, sweep, trials, tracking=server.address)
+    return findings.outcome()
+
+
+def _ends(findings: Findings, sweep: Sweep, driver: Driver, back: float) -> None:
+    """Waits until MLflow is written again, then for the end; a sweep that ended too early is resumed."""
+    while driver.process.poll() is None and not driver.lines_with("records are being taken again"):
+        time.sleep(0.1)
+    findings.recover_s = time.monotonic() - back
+    findings.must("the sweep ends well", driver.end() == 0, driver.text)
+    findings.must("no traceback", "Traceback" not in driver.text, driver.text)
+    if driver.lines_with("sparsweep resume"):
+        findings.note("the rest was written by sparsweep resume")
+        code, text = sweep.run("resume", sweep.name)
+        findings.must("the resume ends well", code == 0, text)
+
+
+def server_killed_in_a_batch(folder: Path) -> Outcome:
+    """The server has taken the batch, the answer never comes: the client cannot know."""
+    findings = Findings(
+        "the tracking server killed when it had taken a log_batch (and a create_run) but had not answered",
+        "nothing lost, nothing doubled; told in one line each time",
+    )
+    trials = 12
+    with mlflow_server(folder / "server") as server, sweep_in(folder) as sweep:
+        kills = _Kills(server, ["/runs/create", "/runs/log-batch", "/runs/update"])
+        wire = Wire(server.port, kills.answered)
+        wire.start()
+        try:
+            address = f"http://127.0.0.1:{wire.port}"
+            driver = sweep.begin("--tracking-uri", address, "--trials", str(trials))
+            sweep.wait_for(2, driver)
+            kills.armed = True
+            while kills.left and driver.process.poll() is None:
+                time.sleep(0.1)
+                if server.process is None:
+                    time.sleep(8)  # so long that the client's own retries do not hide it
+                    server.start()
+                    last = time.monotonic()
+                    kills.armed = True
+            findings.must("each kind of call was hit", not kills.left, kills.left)
+            if server.process is None:
+                server.start()
+                last = time.monotonic()
+            _ends(findings, sweep, driver, last)
+            findings.note(f"killed in {', '.join(kills.hit)}")
+            told = len(driver.lines_with(OUTAGE))
+            findings.must("at most one line an outage", told <= len(kills.hit), driver.text)
+            agree(findings, sweep, trials, tracking=server.address)
+            findings.must("no entry twice", _doubled_entries(server.address, "small") == 0)
+        finally:
+            wire.close()
+    return findings.outcome()
+
+
+class _Kills:
+    """Kills the server when it answers the next call of the list."""
+
+    def __init__(self, server: MlflowServer, calls: list[str]) -> None:
+        self.server, self.left, self.hit, self.armed = server, calls, list[str](), False
+
+    def answered(self, asked: str) -> bool:
+        call = next((call for call in self.left if call in asked), None)
+        if call is None or not self.armed:
+            return False
+        self.armed = False
+        self.server.kill()
+        self.left.remove(call)
+        self.hit.append(call.rpartition("/")[2])
+        return True
+
+
+def _doubled_entries(uri: str, name: str) -> int:
+    """How many metric entries are there more than once."""
+    from sparsweep.search.with_mlflow.store import client_of
+
+    client, doubled = client_of(uri), 0
+    experiment = client.get_experiment_by_name(f"sparsweep/{name}")
+    for run in client.search_runs([experiment.experiment_id], max_results=1000):
+        for key in run.data.metrics:
+            history = [(m.step, m.timestamp) for m in client.get_metric_history(run.info.run_id, key)]
+            doubled += len(history) - len(set(history))
+    return doubled
+
+
+def database_restarted(folder: Path, down_s: float = 15.0, trials: int = 40) -> Outcome:
+    """One PostgreSQL behind the study and behind the tracking server, stopped and started."""
+    findings = Findings(
+        f"PostgreSQL (of the study and of MLflow) restarted in mid-sweep, {down_s:.0f} s away",
+        "trials at work go on; nothing lost, nothing doubled; told in one line each by study and MLflow",
+    )
+    text = SMALL.replace("epochs: 2", "epochs: 12")
+    with contextlib.ExitStack() as ends:
+        database = ends.enter_context(postgres(folder / "postgres"))
+        server = ends.enter_context(mlflow_server(folder / "server", database.uri("mlflow")))
+        more = {"SPARSWEEP_STUDY_STORAGE": database.uri("studies")}
+        sweep = ends.enter_context(sweep_in(folder, text=text, more=more))
+        driver = sweep.begin("--tracking-uri", server.address, "--trials", str(trials))
+        sweep.wait_for(3, driver)
+        database.stop()
+        time.sleep(down_s)
+        database.start()
+        back, before = time.monotonic(), len(sweep.finished())
+        sweep.wait_for(before + 3, driver)
+        findings.recover_s = time.monotonic() - back
+        findings.must("the sweep ends well", driver.end() == 0, driver.text)
+        findings.must("no traceback", "Traceback" not in driver.text, driver.text)
+        for part in ("the study does not answer", "the sweep goes on after"):
+            findings.must(f"'{part}' is told once", len(driver.lines_with(part)) == 1, driver.text)
+        findings.must("MLflow's outage in at most one line", len(driver.lines_with(OUTAGE)) <= 1, driver.text)
+        secret = database.state.secrets()["studies_database"]
+        findings.must("no password is printed", secret not in driver.text)
+        if driver.lines_with("sparsweep resume"):
+            sweep.run("resume", "small")
+        agree(findings, sweep, trials, tracking=server.address, study=more["SPARSWEEP_STUDY_STORAGE"])
+    return findings.outcome()
+
+
+def artifacts_refused(folder: Path) -> Outcome:
+    """The folder of the artifacts is a file: whatever is written there fails, for root as well."""
+    findings = Findings(
+        "the artifact store takes nothing",
+        "the sweep says so, goes on and ends with its frontier; sparsweep resume publishes",
+    )
+    with sweep_in(folder) as sweep:
+        sweep.home.mkdir()
+        (sweep.home / "artifacts").write_text("not a folder")
+        driver = sweep.begin()
+        findings.must("the sweep ends with a frontier", driver.end() == 0, driver.text)
+        findings.must("it says so", bool(driver.lines_with(OUTAGE)), driver.text)
+        findings.must("it says what to do", bool(driver.lines_with("sparsweep resume small")) or
+                      bool(driver.lines_with("sparsweep resume writes them later")), driver.text)  # fmt: skip
+        findings.must("it does not say that it registered", "registered models:" not in driver.text, driver.text)
+        findings.must("no traceback", "Traceback" not in driver.text, driver.text)
+        findings.note("; ".join(driver.lines_with("sparsweep resume")))
+        (sweep.home / "artifacts").unlink()
+        back = time.monotonic()
+        code, text = sweep.run("resume", "small")
+        findings.recover_s = time.monotonic() - back
+        findings.must("resume publishes", code == 0 and "registered models:/small@knee" in text, text)
+        agree(findings, sweep, 4)
+    return findings.outcome()
+
+
+def artifacts_lost_while_running(folder: Path) -> Outcome:
+    """The folder breaks after the sweep has begun to use it."""
+    findings = Findings(
+        "the artifact store breaks while trials run",
+        "trials are recorded; the sweep ends with its frontier and says what is missing; sparsweep resume publishes",
+    )
+    with sweep_in(folder) as sweep:
+        driver = sweep.begin("--trials", "8")
+        sweep.wait_for(2, driver)
+        artifacts = sweep.home / "artifacts"
+        while not (artifacts / "small").exists() and driver.process.poll() is None:
+            time.sleep(0.05)
+        time.sleep(1)
+        os.rename(artifacts, folder / "aside")
+        artifacts.write_text("not a folder")
+        findings.must("the sweep ends with a frontier", driver.end() == 0, driver.text)
+        told = driver.lines_with("sparsweep resume small registers it later")
+        findings.must("it says what to do, in one line", len(told) == 1, driver.text)
+        findings.must("no traceback", "Traceback" not in driver.text, driver.text)
+        findings.note("; ".join(driver.lines_with("sparsweep resume")))
+        artifacts.unlink()
+        shutil.move(folder / "aside", artifacts)
+        back = time.monotonic()
+        code, text = sweep.run("resume", "small")
+        findings.recover_s = time.monotonic() - back
+        findings.must("resume publishes", code == 0 and "registered models:/small@knee" in text, text)
+        agree(findings, sweep, 8)
+    return findings.outcome()
