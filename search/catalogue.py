@@ -23,7 +23,7 @@ def catalogue(code_root: Path | None = None) -> Catalogue:
     return Catalogue(
         methods={name: MethodEntry(space=m.default_space, allowed=m.allowed) for name, m in METHODS.items()},
         networks={name: n.example_shape for name, n in NETWORKS.items()} | dict.fromkeys(IMAGE_NETWORKS, ()),
-        data={name: source.example_shape for name, source in DATA.items()},
+        data={name: source.example_shape for name, source in DATA.items()} | {"imagefolder": ()},
         trial={**ALLOWED, "time_limit": TIME_LIMIT_RANGE},
         plug_in=None if code_root is None else _importing(code_root),
         function=None if code_root is None else lambda name: own_function(name, code_root, "mine:build"),

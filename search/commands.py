@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sparsweep.search.delivery import Delivered
     from sparsweep.search.sweep import Job
     from sparsweep.search.sweep_folder import SweepFolder, Where
+    from sparsweep.trainables.record import TrialRecord
 
 
 LONGEST_NUMBER = 18
@@ -180,20 +181,29 @@ def status(options: argparse.Namespace) -> int:
 
 
 def _state(folder: "SweepFolder") -> dict[str, Any]:
+    """A sweep's counts: from its status file where that has counted every record, else from the records."""
     sweep, where = folder.read()
-    records = list(folder.store(where).records())
-    failed = [record for record in records if record.state == "failed"]
-    accuracies = [point.accuracy for record in records for point in record.points]
+    store = folder.store(where)
     known: Mapping[str, Any] = {}
     with suppress(OSError, ValueError):  # not written yet, or damaged: the records are what counts
         known = json.loads((folder.path / "status.json").read_text())
-    done = len(records) - len(failed)
-    complete = len(records) >= sweep.budget.trials
-    held = folder.is_held(where)
+    ended = store.ended()
+    if known.get("done", 0) + known.get("failed", 0) != ended or ended == 0:
+        known = {**_counted(list(store.records())), "hypervolume": known.get("hypervolume")}
+    held, complete = folder.is_held(where), ended >= sweep.budget.trials
     return {
         "sweep": folder.name, "state": "running" if held else "finished" if complete else "stopped",
-        "done": done, "failed": len(failed), "trials": sweep.budget.trials,
-        "best_accuracy": max(accuracies, default=None), "hypervolume": known.get("hypervolume"),
+        "done": known["done"], "failed": known["failed"], "trials": sweep.budget.trials,
+        "best_accuracy": known["best_accuracy"] if known["done"] else None, "hypervolume": known["hypervolume"],
+        "reasons": known["reasons"],
+    }  # fmt: skip
+
+
+def _counted(records: "list[TrialRecord]") -> dict[str, Any]:
+    failed = [record for record in records if record.state == "failed"]
+    accuracies = [point.accuracy for record in records for point in record.points]
+    return {
+        "done": len(records) - len(failed), "failed": len(failed), "best_accuracy": max(accuracies, default=None),
         "reasons": {str(r.reason): sum(o.reason == r.reason for o in failed) for r in failed},
     }  # fmt: skip
 

@@ -105,19 +105,19 @@ def _time(
     if not untimed:
         return 0
     progress.entered(f"timing {len(untimed)} networks")
-    measured = meter.measure(task.network, untimed, lambda number: store.folder(number).path)
+    measured = meter.measure(task, untimed, lambda number: store.folder(number).path)
     folder.note({point: {"latency": records} for point, records in measured.items() if records})
     return sum(all(r["batch"] != SPEEDUP_BATCH for r in measured.get(point.id, [])) for point in untimed)
 
 
 def _test(points: Sequence[Point], folder: SweepFolder, store: TrialStore, task: Task) -> None:
     """Test accuracy of the frontier's compact networks: once a point, never seen by the search."""
-    data = task.load()
+    data, score = task.load(), task.score_function()
     notes = {}
     for point in points:
         if point.test_accuracy is None:
             net = load_network(store.folder(point.trial).path / str(point.network), task.build)
-            notes[point.id] = {"test_accuracy": accuracy(net, data.test)}
+            notes[point.id] = {"test_accuracy": accuracy(net, data.test, score=score)}
     if notes:
         folder.note(notes)
 
@@ -146,7 +146,7 @@ def _register(
     from sparsweep.search.with_mlflow import Publication, Registry
 
     registry: Registry = Registry.open(tracking_uri=tracking_uri)
-    example = task.load().validation.inputs[:2]
+    example = task.load().validation.part(slice(0, 2)).inputs
     for point in kept_points(frontier, sweep.registry.keep):
         fence()
         path = store.folder(point.trial).path / str(point.network)
@@ -155,7 +155,7 @@ def _register(
                 model=sweep.model, sweep=folder.name, point=point, fingerprint=task.fingerprint(), example=example,
                 network=load_network(path, task.build), run_id=_run_of(ledger, store, point),
                 files={"network.safetensors": Path(f"{path}.safetensors"), "architecture.json": Path(f"{path}.json")},
-                tags=_device_tags(point),
+                tags=_device_tags(point) | _input_tags(task),
             )
         )  # fmt: skip
         folder.note({point.id: {"model_version": version}})
@@ -179,6 +179,12 @@ def _device_tags(point: Point) -> dict[str, str]:
         "device": at.device, "batch": str(at.batch), "threads": str(at.threads), "runtime": at.runtime,
         "latency": json.dumps([vars(record) for record in point.latency]),
     }  # fmt: skip
+
+
+def _input_tags(task: Task) -> dict[str, str]:
+    """How bytes become the inputs that the network takes: (value / 255 - mean) / std, by channel."""
+    inputs = task.load().train
+    return {"input_mean": json.dumps(inputs.mean), "input_std": json.dumps(inputs.std)} if inputs.mean else {}
 
 
 def _draw(frontier: Frontier, points: Sequence[Point], folder: SweepFolder) -> tuple[Path, ...]:

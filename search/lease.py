@@ -58,7 +58,10 @@ class Holder:
 
 def holder_of(folder: Path) -> Holder | None:
     """The newest driver that claimed the sweep; None where none did, or its claim cannot be read (being written)."""
-    number = _newest(folder)
+    return _holder(folder, _newest(folder))
+
+
+def _holder(folder: Path, number: int) -> Holder | None:
     path = _claim(folder, number)
     try:
         content = json.loads(path.read_text())
@@ -98,13 +101,14 @@ class Lease:
         folder.mkdir(parents=True, exist_ok=True)
         mine = _content(ended=False)
         while True:
-            holder = holder_of(folder)
+            newest = _newest(folder)  # read once: whoever claims after this look makes the link below fail
+            holder = _holder(folder, newest)
             if holder is not None and holder.alive:
                 raise ValueError(
                     f"sweep {name} is being run by {holder}: wait for it, stop it with sparsweep stop {name}, "
                     "or start yours under another --name"
                 )
-            number = _newest(folder) + 1
+            number = newest + 1
             beside = folder / f".{os.getpid()}.{time.monotonic_ns()}"
             beside.write_text(json.dumps(mine))
             try:

@@ -68,13 +68,23 @@ def _plain(allowed: "Float | Int | Choice") -> dict[str, Any]:
 
 
 def tasks() -> Rows:
-    from sparsweep.trainables.tasks import DATA, NETWORKS
+    from sparsweep.trainables.tasks import DATA, IMAGE_NETWORKS, NETWORKS
 
     def row(kind: str, name: str, shape: tuple[int, ...], about: str) -> dict[str, Any]:
-        return {"kind": kind, "name": name, "example": "x".join(map(str, shape)), "about": about}
+        return {"kind": kind, "name": name, "example": "x".join(map(str, shape)) or "any", "about": about}
 
     networks = [row("network", name, network.example_shape, network.about) for name, network in NETWORKS.items()]
-    return networks + [row("data", name, source.example_shape, source.about) for name, source in DATA.items()]
+    networks += [row("network", name, (), network.about) for name, network in IMAGE_NETWORKS.items()]
+    networks += [
+        row("network", "torchvision/NAME", (), "a classification network of torchvision, such as torchvision/resnet18"),
+        row("network", "module:function", (), "your own: returns a torch.nn.Module"),
+    ]
+    data = [row("data", name, source.example_shape, source.about) for name, source in DATA.items()]
+    return [
+        *networks, *data,
+        row("data", "imagefolder", (), "images in train/CLASS/ and test/CLASS/ under the data root"),
+        row("data", "module:function", (), "your own: returns train, validation and test"),
+    ]  # fmt: skip
 
 
 def methods_in_brief() -> Rows:

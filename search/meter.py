@@ -7,10 +7,13 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sparsweep.trainables.point import SPEEDUP_BATCH, Point
 from sparsweep.trainables.record import read_whole, write_atomically
+
+if TYPE_CHECKING:
+    from sparsweep.trainables.tasks import Task
 
 BATCHES = (1, SPEEDUP_BATCH)
 RUNTIME = "eager"
@@ -20,11 +23,13 @@ Timed = dict[str, dict[int, dict[str, Any] | None]]
 """By key of a network: by batch the record as plain data, or None where it stayed noisy."""
 
 
-def time_networks(network: str, jobs: Sequence[tuple[str, str]], batches: Sequence[int]) -> tuple[str, Timed]:
+def time_networks(
+    task: Mapping[str, Any], jobs: Sequence[tuple[str, str]], batches: Sequence[int]
+) -> tuple[str, Timed]:
     """Times compact networks beside their dense original; runs alone on its device, in a process of its own.
 
     Args:
-        network: name of the dense network.
+        task: of the dense network, as `Task.as_json` gives it.
         jobs: pairs of a key and the path (without ending) of the compact network's files.
 
     Returns:
@@ -35,10 +40,10 @@ def time_networks(network: str, jobs: Sequence[tuple[str, str]], batches: Sequen
     from sparsweep.trainables.attempt import processor
     from sparsweep.trainables.compact.architecture import load_network
     from sparsweep.trainables.measures.latency import measure_latency
-    from sparsweep.trainables.tasks import NETWORKS
+    from sparsweep.trainables.tasks import Task
 
     torch.set_num_threads(THREADS)
-    built = NETWORKS[network]
+    built = Task.from_json(task)
     device, dense, timed = processor(), built.build(), {}
     for key, path in jobs:
         compact = load_network(Path(path), built.build)
@@ -52,7 +57,7 @@ def time_networks(network: str, jobs: Sequence[tuple[str, str]], batches: Sequen
 
 
 def shape_key(network: str, architecture: Mapping[str, Any]) -> str:
-    """What latency depends on: the network and the in- and outputs of every layer."""
+    """What latency depends on: the network (see `Task.identity`) and the in- and outputs of every layer."""
     layers = architecture["layers"]
     return f"{network}|" + ",".join(f"{name}:{layer['in']}x{layer['out']}" for name, layer in layers.items())
 
@@ -75,9 +80,10 @@ class Meter:
         """`run_alone(function, arguments)` calls it while nothing else runs on the device."""
         self.path, self.run_alone = path, run_alone
 
-    def measure(self, network: str, points: Sequence[Point], folder_of: Callable[[int], Path]) -> dict[str, list[Any]]:
+    def measure(self, task: "Task", points: Sequence[Point], folder_of: Callable[[int], Path]) -> dict[str, list[Any]]:
         """Per point id the records of all batches as plain data; a noisy one is left out, never published."""
         known, here = self._known(), _device_here()
+        network = task.identity()
         keys, jobs, device = {}, {}, here
         for point in points:
             if point.network is None:
@@ -88,7 +94,7 @@ class Meter:
             if any(cell(key, here, batch) not in known for batch in BATCHES):
                 jobs[key] = str(path)
         if jobs:
-            device, timed = self.run_alone(time_networks, (network, list(jobs.items()), BATCHES))
+            device, timed = self.run_alone(time_networks, (task.resolved().as_json(), list(jobs.items()), BATCHES))
             known |= self._known()  # what another sweep has added meanwhile
             for key, records in timed.items():
                 known |= {cell(key, device, batch): r for batch, r in records.items() if r is not None}

@@ -5,7 +5,7 @@ brings the two together after any interruption.
 """
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +29,8 @@ SEARCHABLE = frozenset(
 """Figures that every point has while the search runs; others are measured at the end."""
 
 
+FALSE_STARTS = 3
+"""So often a trial's process may die before the trial has begun: that says something of its machine, not of it."""
 MOST_ATTEMPTS = 20
 """A trial whose nodes died so often is given up: perhaps it is the trial that kills them."""
 
@@ -58,6 +60,7 @@ class Proposals:
     left: deque[tuple[int, Row]] = field(default_factory=deque)
     at_work: dict[int, TrialPlan] = field(default_factory=dict)
     asked: int = 0
+    false_starts: Counter[int] = field(default_factory=Counter)
     unsure: bool = False
     """Whether the last proposal was cut short, so that the study may hold one that is not known here."""
     fence: Callable[[], None] = lambda: None
@@ -70,7 +73,10 @@ class Proposals:
         """
         proposed: dict[int, Row] = {}
         for number in self.store.numbers():
-            proposal = self.store.folder(number).proposal()
+            folder = self.store.folder(number)
+            if (proposal := folder.proposal()) is None and (record := folder.record()) is not None:
+                folder.propose(number, record.setting, record.seed)  # its file was lost: the record has it too
+                proposal = folder.proposal()
             if proposal is not None:
                 proposed[number] = proposal["setting"]
                 self.study.restore(number, proposal["setting"])
@@ -139,7 +145,7 @@ class Proposals:
         plan, folder = self.at_work[number], self.store.folder(number)
         record = folder.record()
         if record is None and death is not None:
-            if self._excused(folder, death):
+            if self._excused(number, folder, death):
                 self.left.append((number, plan.setting))
                 del self.at_work[number]
                 return
@@ -149,11 +155,14 @@ class Proposals:
             self.on_record(record)
         del self.at_work[number]
 
-    def _excused(self, folder: TrialFolder, death: Death) -> bool:
+    def _excused(self, number: int, folder: TrialFolder, death: Death) -> bool:
         """Whether the trial goes on elsewhere; a preemption excuses one death, not every later one."""
         newest = folder.newest_attempt()
         if was_preempted(folder):
             (folder.attempt(newest) / PREEMPTED).unlink()
+            return True
+        if newest == 0 and self.false_starts[number] < FALSE_STARTS:
+            self.false_starts[number] += 1
             return True
         return (death.node_lost or death.storage_full) and newest < MOST_ATTEMPTS
 

@@ -15,6 +15,7 @@ from sparsweep.trainables.methods import Method, method_of
 from sparsweep.trainables.rehearsal import random_state_kept, rehearse
 from sparsweep.trainables.tasks import Task
 from sparsweep.trainables.tasks.data import even_sample
+from sparsweep.trainables.tasks.soundness import check_task
 
 MOST_SETTINGS = 128
 """How many combinations of a method's choices are checked; every single choice is among the first of them."""
@@ -38,6 +39,7 @@ def refuse_unsuitable(methods: Sequence[str], space: Space, task: Task, code_roo
     """
     lines: list[str] = []
     with random_state_kept():
+        check_task(task)
         # as a trial builds it: some operations depend on the memory layout
         net = task.build().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for name in methods:
@@ -92,7 +94,7 @@ def _refusal(chosen: type[Method], knobs: Row, net: nn.Module, task: Task, *, re
         return None
     sample = even_sample(task.load().train, REHEARSED_EXAMPLES, torch.Generator().manual_seed(0))
     try:
-        rehearse(method, net, sample, task.example_shape)
+        rehearse(method, net, sample, task.example_shape, task.loss_function())
     except ValueError as fault:
         return str(fault)
     return None

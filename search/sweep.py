@@ -52,6 +52,10 @@ RECOUNT_S = 2.0
 STOPPED = "stopped; what finished is kept; go on with: sparsweep resume {}"
 
 
+AWAY: tuple[type[Exception], ...] = (*OUTAGES, StorageFullError)
+"""What a sweep ends with when a store has not come back, or has no room."""
+
+
 class StoppedError(RuntimeError):
     """The user stopped the sweep; what finished is kept."""
 
@@ -104,7 +108,7 @@ def run_sweep(job: Job, console: "Console") -> Delivered:
     """
     try:
         return _hold_and_run(job, console)
-    except (*OUTAGES, StorageFullError) as fault:
+    except AWAY as fault:
         if os.environ.get("SPARSWEEP_TRACEBACK"):
             raise
         raise StoppedError(f"{reason_of(fault)}; {STOPPED.format(job.folder.name)}") from fault

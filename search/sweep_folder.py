@@ -176,6 +176,14 @@ def points_of(records: Iterator[TrialRecord], measured: Mapping[str, Mapping[str
 
 
 def task_of(sweep: SweepFile, where: Where) -> Task:
-    """The sweep's task, its data under the given root."""
-    root = Path(where.data_root).expanduser().absolute() if where.data_root else None
-    return Task(network=sweep.task.network, data=sweep.task.data, data_root=root)
+    """The sweep's task; its paths count from the folder of the command, its data lie under the given root."""
+    task, code = sweep.task, Path(where.code_root) if where.code_root else None
+
+    def path(written: str | None) -> Path | None:
+        return ((code or Path.cwd()) / Path(written).expanduser()).absolute() if written else None
+
+    return Task(
+        network=task.network, data=task.data, data_root=path(where.data_root or task.data_root), code_root=code,
+        given_shape=task.example_shape, given_classes=task.num_classes, stem=task.stem,
+        start_from=path(task.start_from), loss=task.loss, score=task.score, corrupt=task.corrupt,
+    )  # fmt: skip

@@ -50,6 +50,11 @@ def open_storage(url: str) -> optuna.storages.BaseStorage:
             return optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
         return optuna.storages.RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
     except Exception as fault:
+        if type(fault) is sqlalchemy.exc.DatabaseError and url.startswith("sqlite"):  # damaged, not out of reach
+            raise ValueError(
+                f"study storage {url} cannot be read ({reason_of(fault)}): put a copy back, or move it away: sparsweep "
+                "resume rebuilds its sweep's study from the trials' records"
+            ) from fault
         raise ValueError(
             f"study storage {without_password(url)} cannot be opened ({reason_of(fault)}): give --study-storage "
             "a database URL such as sqlite:///studies.db or postgresql://user@host/name"
@@ -57,7 +62,9 @@ def open_storage(url: str) -> optuna.storages.BaseStorage:
 
 
 def reason_of(fault: BaseException) -> str:
-    """The first line of what a database said, without its password."""
+    """The first line of what a database said, without its password; Optuna's own text on top of it says less."""
+    if isinstance(fault, optuna.exceptions.StorageInternalError) and fault.__cause__ is not None:
+        fault = fault.__cause__
     return without_password((str(fault).strip() or type(fault).__name__).splitlines()[0])
 
 

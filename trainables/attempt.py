@@ -13,7 +13,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
@@ -82,16 +82,21 @@ class Attempt:
                 trial = Trial.start(plan, folder.attempt(number), device)
         return cls(trial=trial, folder=folder, number=number, started_ms=started_ms)
 
-    def run(self, until: Callable[[Trial], bool] = lambda trial: False) -> bool:
+    def run(
+        self, until: Callable[[Trial], bool] = lambda trial: False, told: threading.Event | None = None
+    ) -> bool:
         """Works until `until` holds or nothing is left to do; true if there is more to do.
+
+        Args:
+            told: set where SIGTERM came; None listens for it from now on.
 
         Raises:
             FencedError: a newer attempt has begun.
             PreemptedError: SIGTERM came; the checkpoint is written.
         """
-        with _noticing_sigterm() as told:
+        with nullcontext(told) if told is not None else _noticing_sigterm() as heard:
             while self.trial.advance():
-                if told.is_set():
+                if heard.is_set():
                     self.save()
                     (self.folder.attempt(self.number) / PREEMPTED).touch()
                     raise PreemptedError("told to end (SIGTERM); the checkpoint is written")
@@ -161,10 +166,15 @@ def run_trial(plan: TrialPlan, folder: TrialFolder, *, device: str = "cpu", debu
     Raises:
         StorageFullError: nothing can be written; the trial is not failed but unfinished.
     """
+    with _noticing_sigterm() as told:  # from the start: a machine may be told to go while the trial still prepares
+        return _run_trial(plan, folder, device, debug, told)
+
+
+def _run_trial(plan: TrialPlan, folder: TrialFolder, device: str, debug: bool, told: threading.Event) -> TrialRecord:
     attempt = None
     try:
         attempt = Attempt.begin(plan, folder, device)
-        attempt.run()
+        attempt.run(told=told)
     except (FencedError, PreemptedError):
         raise
     except Exception as fault:

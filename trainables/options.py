@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from sparsweep.spaces.space import Choice, Float, Int, Value
 from sparsweep.trainables.cut import LAYER_BALANCES
+from sparsweep.trainables.tasks.augment import AUGMENTS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,13 @@ class TrialOptions:
     """Glob patterns of the paths of layers that may be pruned, separated by commas."""
     exclude: str = ""
     """Glob patterns of the paths of layers that may not, separated by commas; stronger than `include`."""
+
+    augment: str = "none"
+    """What is done to training images: `none`, `shift1`, or `crop_flip`; see `tasks.augment`."""
+    precision: str = "fp32"
+    """`bf16` computes training passes in bfloat16, which GPUs are fast at; what is measured is float32 either way."""
+    workers: int = 0
+    """Processes of a trial that read examples which do not lie in memory."""
 
     time_limit: float = 0.0
     """Seconds of work after which the trial counts as failed; 0 is none."""
@@ -85,6 +93,9 @@ ALLOWED: Mapping[str, Float | Int | Choice] = {
     "coupling": Choice(choices=("all", "mean")),
     "channel_multiple": Choice(choices=(1, 4, 8, 16)),
     "minimum_width": Int(low=1, high=1_000_000),
+    "augment": Choice(choices=AUGMENTS),
+    "precision": Choice(choices=("fp32", "bf16")),
+    "workers": Int(low=0, high=256),
     "include": Patterns(choices=("*", "features.*,classifier.0")),
     "exclude": Patterns(choices=("", "head*")),
 }

@@ -218,7 +218,9 @@ class TrialFolder:
             record = TrialRecord.from_json(content)
             for attempt in {point.network.partition("/")[0] for point in record.points if point.network is not None}:
                 if (self.path / attempt).is_symlink():
-                    raise ValueError(f"{self.path / attempt} is a link: networks are read from a trial's own folder only")
+                    raise ValueError(
+                        f"{self.path / attempt} is a link: networks are read from a trial's own folder only"
+                    )
             return record
         except (KeyError, TypeError, AttributeError) as fault:
             raise ValueError(f"{path} is damaged ({type(fault).__name__}: {fault}): {AGAIN}") from fault
@@ -236,6 +238,10 @@ class TrialStore:
     def numbers(self) -> list[int]:
         """Numbers of all trials that were proposed, ascending."""
         return sorted(int(p.name) for p in self.path.glob("[0-9]*") if p.name.isdigit())
+
+    def ended(self) -> int:
+        """How many trials have a record."""
+        return sum(1 for _ in self.path.glob("[0-9]*/result.json"))
 
     def records(self) -> Iterator[TrialRecord]:
         """Committed records by ascending number."""

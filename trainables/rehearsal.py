@@ -24,13 +24,17 @@ SAME_OUTPUTS = 1e-3
 """How far `fold` may move an output, relative to the largest."""
 
 
-def rehearse(method: Method, net: nn.Module, sample: Split, example_shape: tuple[int, ...]) -> None:
+def rehearse(
+    method: Method, net: nn.Module, sample: Split, example_shape: tuple[int, ...],
+    loss_of: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
+) -> None:  # fmt: skip
     """Asks every function of the method once, in the order of a trial.
 
     Args:
         net: a fresh network of the task; it stays as it is.
         sample: labelled training examples, at least one.
         example_shape: of one input, without the batch.
+        loss_of: of outputs and labels, a scalar.
 
     Raises:
         ValueError: a function raised an error, or gave what is not wanted; the text names it.
@@ -42,7 +46,7 @@ def rehearse(method: Method, net: nn.Module, sample: Split, example_shape: tuple
         _same_state("check", plain, trained)
         _prepared(method, trained, sample)
         fresh = copy.deepcopy(trained)
-        _step(method, trained, sample)
+        _step(method, trained, sample, loss_of)
         _folded(method, trained, plain, sample)
         check_scores(_scores(method, trained), trained)
         _nothing("fold", method.fold, fresh)
@@ -85,7 +89,7 @@ def _prepared(method: Method, net: nn.Module, sample: Split) -> None:
         raise ValueError(f"prepare: the network then gives {tuple(after)}, not {tuple(before)}")
 
 
-def _step(method: Method, net: nn.Module, sample: Split) -> None:
+def _step(method: Method, net: nn.Module, sample: Split, loss_of: Callable[[Tensor, Tensor], Tensor]) -> None:
     """One step of training, as `training.train_epoch` does it."""
     net.train()
     rates = _asked("learning_rates", method.learning_rates, net)
@@ -98,7 +102,7 @@ def _step(method: Method, net: nn.Module, sample: Split) -> None:
         raise ValueError(f"penalty returned {_a(penalty)}; it must be a tensor of one number, of shape ()")
     if not penalty.isfinite():
         raise ValueError(f"penalty returned {float(penalty)}; it must be finite")
-    loss = F.cross_entropy(net(sample.inputs), sample.labels) + penalty
+    loss = loss_of(net(sample.inputs), sample.labels) + penalty
     _asked("penalty: its gradient", loss.backward)
     optimizer.step()
     _nothing("after_step", method.after_step, net, optimizer, 1.0)

@@ -117,7 +117,7 @@ class Registry:
         """Copies all files of a version into `folder`, which appears whole or not at all.
 
         Raises:
-            ValueError: the folder holds something; there is no such model or version.
+            ValueError: the folder holds something; there is no such model or version; the version holds a link.
         """
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise ValueError(f"{folder} is not an empty folder: name another one")
@@ -127,13 +127,21 @@ class Registry:
         settled = folder.absolute()
         settled.parent.mkdir(parents=True, exist_ok=True)
         import mlflow.artifacts
+        from mlflow.exceptions import MlflowException
 
         with tempfile.TemporaryDirectory(dir=settled.parent, prefix=f".{settled.name}.") as beside:
             # Resolved here, as mlflow.artifacts would ask the registry of the global tracking URI.
             source = self.client.get_model_version_download_uri(model, version)
-            copied = mlflow.artifacts.download_artifacts(
-                artifact_uri=source, dst_path=beside, tracking_uri=self.tracking_uri, registry_uri=self.registry_uri
-            )
+            try:
+                copied = mlflow.artifacts.download_artifacts(
+                    artifact_uri=source, dst_path=beside, tracking_uri=self.tracking_uri, registry_uri=self.registry_uri
+                )
+            except MlflowException as error:
+                said = " ".join(str(error.message).split())
+                raise ValueError(f"version {version} of model {model} cannot be copied ({said})") from error
+            for path in (Path(copied), *Path(copied).rglob("*")):
+                if path.is_symlink():
+                    raise ValueError(f"{path.name} in version {version} of {model} is a link: only files are copied")
             Path(copied).replace(settled)
         return folder
 

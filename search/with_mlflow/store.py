@@ -169,7 +169,10 @@ def _sqlite_fault(uri: str, path: Path, timeout_s: float) -> str | None:
             tables = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone()
             row = connection.execute(QUESTION).fetchone() if tables else None
     except sqlite3.Error as error:
-        return f"SQLite cannot open it ({error}); name another file or put a backup back"
+        return (
+            f"SQLite cannot open it ({error}); put a copy back, or move it away: sparsweep resume writes its sweep's "
+            "trials and versions anew from the records"
+        )
     return schema_fault(row and row[0], uri)
 
 

@@ -51,8 +51,11 @@ def start(slots: Slots) -> None:
                 address=slots.address or "local", log_to_driver=False, logging_level="ERROR", configure_logging=True,
                 **quiet, **cpus,
             )  # fmt: skip
-    except ConnectionError as fault:
-        raise ValueError(f"no Ray cluster answers at {slots.address}: check --address or RAY_ADDRESS") from fault
+    except (ConnectionError, ray.exceptions.AuthenticationError) as fault:
+        raise ValueError(
+            f"no Ray cluster answers at {slots.address}, or it refuses us: check --address or RAY_ADDRESS, and that "
+            "its token is in RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, with RAY_AUTH_MODE=token"
+        ) from fault
     _hush()
 
 
@@ -165,4 +168,7 @@ def shut_down() -> None:
 def exclusively(function: Callable[..., Any], arguments: Sequence[Any]) -> Any:
     """Runs `function(*arguments)` alone on a node: as a task that takes all its processors."""
     cpus = max(node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"])
-    return ray.get(ray.remote(num_cpus=cpus)(function).remote(*arguments))
+    try:
+        return ray.get(ray.remote(num_cpus=cpus)(function).remote(*arguments))
+    except ray.exceptions.RayTaskError as fault:  # its text is a page: what the function itself said is enough
+        raise fault.cause from None

@@ -40,8 +40,13 @@ class PruningTrainable(tune.Trainable):  # type: ignore[misc]
     """One trial after the other in one process."""
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Sets the process's threads, and its priority below the driver's, whose answers its slot waits for."""
+        """Sets the process's threads, and its priority below the driver's, whose answers its slot waits for.
+
+        What a trial needs is imported here already: once it has begun it must hear at once when it is told to end.
+        """
         import torch
+
+        import sparsweep.trainables.attempt  # noqa: F401
 
         os.nice(5)
         torch.set_num_threads(max(1, int(config["threads"])))
@@ -70,11 +75,10 @@ class PruningTrainable(tune.Trainable):  # type: ignore[misc]
 
 def plan_as_json(plan: TrialPlan) -> dict[str, Any]:
     """The plan as plain data, as it travels to a worker."""
-    root = plan.task.data_root
     return {
         "number": plan.number, "setting": dict(plan.setting), "seed": plan.seed, "fixed": dict(plan.fixed),
         "code_root": str(plan.code_root) if plan.code_root else None,
-        "task": {"network": plan.task.network, "data": plan.task.data, "data_root": str(root) if root else None},
+        "task": plan.task.as_json(),
     }  # fmt: skip
 
 
@@ -82,8 +86,7 @@ def plan_from(data: Mapping[str, Any]) -> TrialPlan:
     """The plan that `plan_as_json` made."""
     from sparsweep.trainables.tasks import Task
 
-    root, code = data["task"]["data_root"], data["code_root"]
-    task = Task(network=data["task"]["network"], data=data["task"]["data"], data_root=Path(root) if root else None)
+    code, task = data["code_root"], Task.from_json(data["task"])
     return TrialPlan(
         number=data["number"], setting=data["setting"], seed=data["seed"], fixed=data["fixed"], task=task,
         code_root=Path(code) if code else None,

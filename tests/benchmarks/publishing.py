@@ -17,7 +17,7 @@ def publish_times_s(folder: SweepFolder) -> list[float]:
     sweep, where = folder.read()
     task, store = task_of(sweep, where), folder.store(where)
     frontier, _ = frontier_now(sweep, folder, store)
-    example = task.load().validation.inputs[:2]
+    example = task.load().validation.part(slice(0, 2)).inputs
 
     def publication(point: Point, run_id: str) -> Publication:
         path = store.folder(point.trial).path / str(point.network)

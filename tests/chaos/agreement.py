@@ -1,5 +1,6 @@
 """Do records, study, MLflow and frontier tell of the same trials, each exactly once?"""
 
+import itertools
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -17,7 +18,7 @@ def agree(
     states: Sequence[str] = ("COMPLETE",), least_accuracy: float = 0.3,
 ) -> None:  # fmt: skip
     """Asks for exactly `trials` trials everywhere, and for the frontier that their records give."""
-    tracking = tracking or f"sqlite:///{sweep.home / 'mlflow.db'}"
+    tracking = tracking or anew(f"sqlite:///{sweep.home / 'mlflow.db'}")
     study = study or f"sqlite:///{sweep.home / 'studies.db'}"
     records = sweep.records()
     numbers = [record["number"] for record in records]
@@ -42,6 +43,14 @@ def agree(
     kept = [f"{p['trial']:05d}/{networks[p['trial'], p['cut']]}.safetensors" for p in asked]
     missing = [path for path in kept if not (sweep.trials / path).exists()]
     findings.must("the frontier's networks are there", not missing, missing)
+
+
+_looks = itertools.count(1)
+
+
+def anew(uri: str) -> str:
+    """The same SQLite file under another address: MLflow keeps connections, also to files that were replaced."""
+    return f"{uri}?timeout={60 + next(_looks) / 1000}"
 
 
 def _rows(points: Iterable[dict[str, Any]], least_accuracy: float) -> set[tuple[float, ...]]:
@@ -69,6 +78,8 @@ def _in_mlflow(uri: str, name: str) -> tuple[Counter[int], Counter[int]]:
 
     client = client_of(uri)
     experiment = client.get_experiment_by_name(f"sparsweep/{name}")
+    if experiment is None:
+        return Counter(), Counter()
     runs = client.search_runs([experiment.experiment_id], max_results=1000)
     trials = [run.data.tags.get("sparsweep.trial") for run in runs if run.info.status in ("FINISHED", "FAILED")]
     parents = [run for run in runs if "sparsweep.trial" not in run.data.tags]

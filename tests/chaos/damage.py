@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.chaos.agreement import agree
-from tests.chaos.drivers import SMALL, Sweep, end_all, sweep_in, until, workers_of
+from tests.chaos.drivers import SMALL, Sweep, sweep_in, until
 from tests.chaos.outcome import Findings, Outcome
+from tests.chaos.processes import end_all, workers_of
 
 
 def halved(path: Path) -> None:
@@ -130,7 +131,9 @@ def disk_full(folder: Path) -> Outcome:
             findings.must("no traceback", "Traceback" not in driver.text, driver.text)
             failed = [r["reason"] for r in sweep.records() if r["state"] == "failed"]
             findings.must("no trial failed", not failed, failed)
-            findings.note("; ".join(driver.lines_with("the disk is full")))
+            findings.note("".join(driver.lines_with("the disk is full")).partition(": '")[0])
+            again = sum(record["attempt"] > 1 for record in sweep.records())
+            findings.note(f"{again} trials that found no room were begun again")
             if driver.lines_with("sparsweep resume"):
                 sweep.run("resume", "small")
             agree(findings, sweep, 12)

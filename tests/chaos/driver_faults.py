@@ -8,8 +8,9 @@ from pathlib import Path
 
 from sparsweep.search.lease import STALE_S
 from tests.chaos.agreement import agree
-from tests.chaos.drivers import PATIENCE_S, SMALL, end_all, gone, sweep_in, until
+from tests.chaos.drivers import PATIENCE_S, SMALL, sweep_in, until
 from tests.chaos.outcome import Findings, Outcome
+from tests.chaos.processes import end_all, gone
 
 KILLS = 10
 
@@ -84,7 +85,7 @@ def driver_suspended(folder: Path) -> Outcome:
         f"a driver suspended (SIGSTOP), its sweep resumed by another after {STALE_S:.0f} s, then continued (SIGCONT)",
         "it finds itself fenced out and ends with a line that says so; nothing it writes counts; its Ray ends",
     )
-    trials = 60
+    trials = 16
     with sweep_in(folder, text=SMALL.replace("epochs: 2", "epochs: 10")) as sweep:
         old = sweep.begin("--trials", str(trials))
         sweep.wait_for(2, old)

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from typing import Any
 import psutil
 
 from tests.benchmarks.machine import quiet_environment
+from tests.chaos.processes import end_all
 
 PATIENCE_S = 240.0
 """How long anything may take on a machine that is busy with other work."""
@@ -59,7 +59,7 @@ class Driver:
     def send(self, kind: int) -> None:
         self.process.send_signal(kind)
 
-    def end(self, within_s: float = 2 * PATIENCE_S) -> int:
+    def end(self, within_s: float = 5 * PATIENCE_S) -> int:
         """Its exit code, once it has ended."""
         return self.process.wait(timeout=within_s)
 
@@ -164,46 +164,3 @@ def sweep_in(folder: Path, **fields: Any) -> Iterator[Sweep]:
             if driver.process.poll() is None:
                 driver.send(signal.SIGCONT)
                 end_all([*driver.kill()])
-
-
-def end_all(processes: list[psutil.Process]) -> None:
-    """kill -9 for processes known by id and start time (psutil never hits one that took over an id)."""
-    for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-
-
-def gone(processes: list[psutil.Process]) -> bool:
-    """Whether all have ended."""
-    return not any(_alive(process) for process in processes)
-
-
-def _alive(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def trial_at_work(process: psutil.Process) -> int | None:
-    """The number of the trial that a process works on: it keeps the trial's died.txt open."""
-    try:
-        for file in process.open_files():
-            path = Path(file.path)
-            if path.name == "died.txt" and path.parent.name.isdigit():
-                return int(path.parent.name)
-    except (psutil.Error, OSError):
-        pass
-    return None
-
-
-def workers_of(family: list[psutil.Process]) -> dict[int, psutil.Process]:
-    """By number of its trial the process that works on it."""
-    found = {trial_at_work(process): process for process in family}
-    return {number: process for number, process in found.items() if number is not None}
-
-
-def free_space(path: Path) -> int:
-    """Bytes."""
-    found = os.statvfs(path)
-    return found.f_bavail * found.f_frsize

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import random
 import signal
 import time
 from collections.abc import Iterator
@@ -11,8 +12,9 @@ from typing import Any
 import psutil
 
 from tests.chaos.agreement import agree
-from tests.chaos.drivers import SMALL, Driver, Sweep, sweep_in, until, workers_of
+from tests.chaos.drivers import SMALL, Driver, Sweep, sweep_in, until
 from tests.chaos.outcome import Findings, Outcome
+from tests.chaos.processes import workers_of
 
 CHECKPOINT_EVERY_S = 10.0
 BUSY_S = 10.0
@@ -70,12 +72,13 @@ def nodes_come_and_go(folder: Path) -> Outcome:
         findings.must("the sweep ends well", driver.end(900) == 0, driver.text)
         findings.must("no traceback", "Traceback" not in driver.text, driver.text)
         _must_have_gone_on(findings, sweep, moved)
-        findings.work_repeated_s, findings.recover_s = max(repeated), max(recovered)
+        findings.work_repeated_s, findings.recover_s = max(repeated), recovered[0]
         allowed = CHECKPOINT_EVERY_S + BUSY_S
         findings.must(f"at most {allowed:.0f} s repeated", max(repeated) <= allowed, repeated)
         shown = ", ".join(f"{seconds:.1f} s" for seconds in repeated)
         findings.note(f"trials {moved} moved, repeating {shown}; the new node worked on trial {used[0]}")
         findings.note("; ".join(driver.lines_with("nodes came or went")))
+        findings.note(f"the second one waited {recovered[1]:.1f} s, for a free slot too")
         agree(findings, sweep, trials)
     return findings.outcome()
 
@@ -91,13 +94,14 @@ def _wait(driver: Driver, holds: Any, what: str) -> Any:
 
 
 def _with_checkpoint(sweep: Sweep, driver: Driver, node: Any) -> int:
-    """The trial on the node, once its newest attempt has written a checkpoint and some work lies behind that."""
+    """The trial on the node, at some moment after its newest attempt has written a checkpoint."""
+    work_s = random.uniform(0, CHECKPOINT_EVERY_S - 1)
 
     def found() -> int | None:
         for number in workers_of(family_of(node)):
             attempts = sorted((sweep.trials / f"{number:05d}").glob("attempt-*"), key=lambda p: int(p.name[8:]))
             path = attempts[-1] / "checkpoint.pt" if attempts else None
-            if path is not None and path.exists() and time.time() - path.stat().st_mtime > 3:
+            if path is not None and path.exists() and time.time() - path.stat().st_mtime > work_s:
                 return number + 1  # 0 is a number, too
         return None
 
@@ -135,7 +139,7 @@ def preempted(folder: Path) -> Outcome:
         findings.must("the sweep ends well", driver.end() == 0, driver.text)
         _must_have_gone_on(findings, sweep, [number])
         findings.must("nothing failed", all(r["state"] == "done" for r in sweep.records()), sweep.records())
-        findings.must("the checkpoint came within 10 s", grace < 10, grace)
+        findings.must("the checkpoint came within Kubernetes' grace of 30 s", grace < 30, grace)
         findings.note(f"checkpoint {grace:.1f} s after SIGTERM, next attempt after {findings.recover_s:.1f} s")
         code, text = sweep.run("gc", "small", "--yes")
         findings.must("gc ends well", code == 0, text)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.chaos import damage, driver_faults, model_faults, node_faults, store_faults, user_faults
+from tests.chaos import artifact_faults, damage, driver_faults, model_faults, node_faults, store_faults, user_faults
 from tests.chaos.outcome import Outcome
 
 SCENARIOS: Mapping[str, Callable[[Path], Outcome]] = {
@@ -13,8 +13,8 @@ SCENARIOS: Mapping[str, Callable[[Path], Outcome]] = {
     "tracking-down": store_faults.tracking_server_down,
     "tracking-killed-in-batch": store_faults.server_killed_in_a_batch,
     "database-restarted": store_faults.database_restarted,
-    "artifacts-refused": store_faults.artifacts_refused,
-    "artifacts-lost": store_faults.artifacts_lost_while_running,
+    "artifacts-refused": artifact_faults.artifacts_refused,
+    "artifacts-lost": artifact_faults.artifacts_lost_while_running,
     "user-code": user_faults.user_code_fails,
     "two-drivers": driver_faults.two_drivers,
     "two-sweeps-one-model": model_faults.two_sweeps_one_model,
@@ -24,5 +24,5 @@ SCENARIOS: Mapping[str, Callable[[Path], Outcome]] = {
     "disk-full": damage.disk_full,
 }
 
-QUICK = frozenset({"two-drivers", "preempted", "artifacts-refused", "files-damaged"})
-"""Under half a minute each on a quiet machine: these are among the ordinary tests."""
+QUICK = frozenset({"two-drivers", "preempted", "artifacts-refused"})
+"""About half a minute each on a quiet machine: these are among the ordinary tests."""

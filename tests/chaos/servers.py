@@ -13,7 +13,8 @@ from pathlib import Path
 
 import psutil
 
-from tests.chaos.drivers import end_all, until
+from tests.chaos.drivers import until
+from tests.chaos.processes import end_all
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "deploy"))
 from local_cluster.postgres import make_databases, start_postgres

@@ -8,8 +8,8 @@ from tests.chaos.agreement import agree
 from tests.chaos.drivers import sweep_in
 from tests.chaos.outcome import Findings, Outcome
 
-LIMIT_S = 15
-STEPS = 20
+LIMIT_S = 20
+STEPS = 8
 FAULTY = '''"""A method that goes wrong as its knob says, after some steps of training."""
 
 import ctypes
@@ -75,9 +75,9 @@ task: {{network: lenet-digits, data: digits}}
 methods: [faulty:Faulty]
 objectives: {{accuracy: max, sparsity: max, macs: min}}
 constraints: ["accuracy >= 0.1"]
-budget: {{trials: 9, epochs: 4}}
+budget: {{trials: 9, epochs: 1}}
 trial: {{cuts: 2, finetune_epochs: 1, time_limit: {LIMIT_S}}}
-resources: {{cpu: {os.cpu_count()}}}
+resources: {{cpu: {0.75 * (os.cpu_count() or 1):g}}}
 sampler: {{name: random, seed: 0}}
 registry: {{model: faulty, keep: 1}}
 """

@@ -11,6 +11,7 @@ from sparsweep.search import meter
 from sparsweep.search.meter import BATCHES, Meter, Timed, cell, shape_key, time_networks
 from sparsweep.trainables.point import Point
 from tests.search.points import make_latency, make_point
+from tests.trainables.nets import DIGITS
 
 Job = tuple[str, str]
 
@@ -25,8 +26,8 @@ class FakeDevice:
 
     def __call__(self, function: Callable[..., Any], arguments: Sequence[Any]) -> tuple[str, Timed]:
         assert function is time_networks
-        network, jobs, batches = arguments
-        assert (network, batches) == ("lenet-digits", BATCHES)
+        task, jobs, batches = arguments
+        assert (task["network"], batches) == ("lenet-digits", BATCHES)
         self.timed.append(jobs)
         return self.label, {key: {b: None if b in self.noisy else self.record(b) for b in batches} for key, _ in jobs}
 
@@ -57,7 +58,7 @@ def test_a_key_names_the_network_and_every_layers_shape() -> None:
 def test_equal_shapes_are_timed_once_with_a_record_for_every_batch(tmp_path: Path) -> None:
     points = [delivered(tmp_path, trial, widths) for trial, widths in enumerate([(4, 8), (4, 8), (2, 3)])]
     device = FakeDevice()
-    found = Meter(tmp_path / "latency.json", device).measure("lenet-digits", points, lambda n: tmp_path / str(n))
+    found = Meter(tmp_path / "latency.json", device).measure(DIGITS, points, lambda n: tmp_path / str(n))
     assert [len(jobs) for jobs in device.timed] == [2]
     assert [[(r["batch"], r["speedup"]) for r in found[p.id]] for p in points] == [[(1, 2.0), (32, 3.0)]] * 3
 
@@ -65,9 +66,7 @@ def test_equal_shapes_are_timed_once_with_a_record_for_every_batch(tmp_path: Pat
 def test_what_was_timed_is_looked_up_by_the_next_sweep(tmp_path: Path) -> None:
     points, device = [delivered(tmp_path, 0, (4, 8))], FakeDevice()
     for _ in range(2):
-        found = Meter(tmp_path / "home" / "latency.json", device).measure(
-            "lenet-digits", points, lambda n: tmp_path / str(n)
-        )
+        found = Meter(tmp_path / "home" / "latency.json", device).measure(DIGITS, points, lambda n: tmp_path / str(n))
     assert len(device.timed) == 1
     assert len(found["00000/own"]) == 2
 
@@ -76,26 +75,26 @@ def test_a_noisy_result_is_not_kept_and_is_asked_again(tmp_path: Path) -> None:
     points, device = [delivered(tmp_path, 0, (4, 8))], FakeDevice()
     device.noisy = {32}
     timing = Meter(tmp_path / "latency.json", device)
-    found = timing.measure("lenet-digits", points, lambda n: tmp_path / str(n))
+    found = timing.measure(DIGITS, points, lambda n: tmp_path / str(n))
     assert [r["batch"] for r in found["00000/own"]] == [1]
     assert list(json.loads((tmp_path / "latency.json").read_text())) == [
         "lenet-digits|conv1:1x4,conv2:4x8|cpu A|eager|b1|t1"
     ]
     device.noisy = set()
-    found = timing.measure("lenet-digits", points, lambda n: tmp_path / str(n))
+    found = timing.measure(DIGITS, points, lambda n: tmp_path / str(n))
     assert [r["batch"] for r in found["00000/own"]] == [1, 32]
     assert len(device.timed) == 2
 
 
 def test_a_point_that_was_not_delivered_is_not_timed(tmp_path: Path) -> None:
     device = FakeDevice()
-    assert Meter(tmp_path / "latency.json", device).measure("lenet-digits", [make_point()], Path) == {}
+    assert Meter(tmp_path / "latency.json", device).measure(DIGITS, [make_point()], Path) == {}
     assert device.timed == []
 
 
 def test_a_node_of_another_kind_answers_under_its_own_label(tmp_path: Path) -> None:
     points, device = [delivered(tmp_path, 0, (4, 8))], FakeDevice("cpu B")
-    found = Meter(tmp_path / "latency.json", device).measure("lenet-digits", points, lambda n: tmp_path / str(n))
+    found = Meter(tmp_path / "latency.json", device).measure(DIGITS, points, lambda n: tmp_path / str(n))
     assert [r["device"] for r in found["00000/own"]] == ["cpu B", "cpu B"]
 
 
@@ -106,7 +105,7 @@ def test_what_another_sweep_timed_meanwhile_is_kept(tmp_path: Path) -> None:
             return super().__call__(function, arguments)
 
     points = [delivered(tmp_path, 0, (4, 8))]
-    Meter(tmp_path / "latency.json", Meanwhile()).measure("lenet-digits", points, lambda n: tmp_path / str(n))
+    Meter(tmp_path / "latency.json", Meanwhile()).measure(DIGITS, points, lambda n: tmp_path / str(n))
     kept = json.loads((tmp_path / "latency.json").read_text())
     assert "theirs" in kept
     assert len(kept) == 3

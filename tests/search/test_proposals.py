@@ -201,9 +201,15 @@ def test_a_death_is_one_failed_record_with_its_reason(driver: Make, seen: list[T
     assert list(handed_out(driver())) == [1, 2]
 
 
-def test_a_death_before_the_first_attempt_is_a_failure_as_well(driver: Make, seen: list[TrialRecord]) -> None:
-    proposals = driver()
-    proposals.next()
+def test_a_death_before_the_first_attempt_excuses_the_trial_only_so_often(
+    driver: Make, seen: list[TrialRecord]
+) -> None:
+    proposals = driver(budget=1)
+    for _ in range(proposals_module.FALSE_STARTS):
+        assert list(handed_out(proposals)) == [0]
+        proposals.ended(0, Death(reason="no node took it", node_lost=False))
+        assert seen == []
+    assert list(handed_out(proposals)) == [0]
     proposals.ended(0, Death(reason="no node took it", node_lost=False))
     assert [(r.attempt, r.reason) for r in seen] == [(1, "no node took it")]
 
@@ -395,3 +401,19 @@ def test_nothing_is_handed_out_without_room_for_it(driver: Make, monkeypatch: py
         with pytest.raises(OSError, match="no room"):
             proposals.next()
     assert list(handed_out(proposals)) == [0]
+
+
+def test_a_lost_proposal_is_taken_from_its_record_though_the_study_is_lost_too(
+    driver: Make, storage: InMemoryStorage
+) -> None:
+    proposals = driver(budget=2)
+    rows = handed_out(proposals)
+    for number in rows:
+        commit(proposals.store, make_record(number, HALF, setting=rows[number]))
+        proposals.ended(number)
+    (proposals.store.folder(1).path / "setting.json").unlink()
+    delete(storage, "digits")
+    again = driver(budget=2)
+    assert again.exhausted()
+    assert states(again) == ["COMPLETE"] * 2
+    assert again.store.folder(1).proposal() == {"number": 1, "setting": rows[1], "seed": 1}

@@ -203,6 +203,7 @@ def test_the_sweeps_of_a_home_are_listed_by_name(tmp_path: Path) -> None:
 
 
 def test_damaged_measurements_are_named(folder: SweepFolder) -> None:
+    folder.create(a_sweep(), Where())
     folder.note({"tiny/00000/own": {"test_accuracy": 0.9}})
     (folder.path / "measured.json").write_text('{"tiny/000')
     with pytest.raises(ValueError, match=r"measured\.json is damaged \(.*\): delete it, and sparsweep resume"):

@@ -8,7 +8,7 @@ import pytest
 from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 
-from sparsweep.search.with_optuna import Outcome, PointsStudy, Study, delete, open_storage, without_password
+from sparsweep.search.with_optuna import Outcome, PointsStudy, Study, delete, open_storage, reason_of, without_password
 from sparsweep.spaces.space import Choice, Float, Int, Knob, Row, Space, of_methods
 
 SPACE = Space(
@@ -279,3 +279,17 @@ def test_a_label_with_an_own_methods_name_goes_to_the_study_and_back() -> None:
     assert study.study.trials[1].params["strength[method=own.mine:Mine]"] == 0.5
     again = Study.open(storage, "own", space, sampler="tpe", seed=0, objectives=("curve_value",))
     assert again.unfinished() == {0: good, 1: {**good, "strength": 0.5}}
+
+
+def test_the_reason_of_an_outage_is_what_the_database_said() -> None:
+    fault = optuna.exceptions.StorageInternalError("An exception is raised during the commit.")
+    fault.__cause__ = OSError("connection to postgresql://me:secret@db/studies failed\nIs the server running?")
+    assert reason_of(fault) == "connection to postgresql://me:***@db/studies failed"
+
+
+def test_a_truncated_study_is_refused_and_told_what_to_do_about(tmp_path: Path) -> None:
+    path = tmp_path / "studies.db"
+    open_storage(f"sqlite:///{path}").remove_session()
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(ValueError, match=r"studies\.db cannot be read \(.*malformed\): put a copy back, or move it"):
+        open_storage(f"sqlite:///{path}")

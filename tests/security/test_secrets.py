@@ -14,6 +14,8 @@ from psycopg import sql
 
 from tests.local_cluster import LocalCluster
 
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(2400)]
+
 TINY = """
 name: tiny
 task: {network: lenet-digits, data: digits}
@@ -46,7 +48,7 @@ def driver_of(cluster: LocalCluster, home: Path) -> dict[str, str]:
 
 def sparsweep(*words: str, cwd: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "sparsweep.search.cli", *words]
-    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=280)
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=600)
 
 
 @contextmanager
@@ -97,9 +99,7 @@ def rows_with(secrets: list[str], address: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def swept(
-    local_cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Path, set[str], str]]:
+def swept(local_cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, set[str], str]:
     """A sweep that is over: its folder, command lines with secrets, all that was printed."""
     folder = tmp_path_factory.mktemp("swept")
     (folder / "tiny.yaml").write_text(TINY)
@@ -115,7 +115,7 @@ def swept(
             done = sparsweep(*words, cwd=folder, env=env)
             assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
             said += done.stdout + done.stderr
-    yield folder, lines, said
+    return folder, lines, said
 
 
 def test_nothing_printed_holds_a_secret(swept: tuple[Path, set[str], str], local_cluster: LocalCluster) -> None:

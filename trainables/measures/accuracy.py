@@ -12,11 +12,14 @@ Score = Callable[[Tensor, Tensor], float | Tensor]
 
 
 @torch.inference_mode()
-def accuracy(net: nn.Module, split: Split, *, batch_size: int = 2048, score: Score | None = None) -> float:
+def accuracy(
+    net: nn.Module, split: Split, *, batch_size: int = 2048, score: Score | None = None, workers: int = 0
+) -> float:
     """Share in [0, 1] over the whole split, in evaluation mode; the mode is put back.
 
     Args:
         score: stands in for accuracy; it is asked once, on the CPU, with all outputs and all labels.
+        workers: processes that read examples which do not lie in memory.
 
     Raises:
         ValueError: the score is not a number in [0, 1].
@@ -26,7 +29,7 @@ def accuracy(net: nn.Module, split: Split, *, batch_size: int = 2048, score: Sco
     device = next(net.parameters()).device
     right = count = 0
     told: list[tuple[Tensor, Tensor]] = []
-    for inputs, labels in split.batches(torch.arange(len(split)), batch_size):
+    for inputs, labels in split.batches(torch.arange(len(split)), batch_size, workers=workers):
         outputs = net(inputs.to(device))
         if score is not None:
             told.append((outputs.float().cpu(), labels.cpu()))

@@ -51,7 +51,8 @@ class Random(Method):
         super().prepare(net, sample)
         for layer in scored_layers(net, self.granularity).values():
             shape = group_norms(layer.weight.detach(), self.granularity).shape
-            layer.register_buffer("random_score", torch.rand(shape).to(layer.weight.device))
+            drawn = torch.rand(shape).to(layer.weight.device)
+            layer.register_buffer("random_score", drawn, persistent=False)  # a resumed trial draws the same again
 
     def scores(self, net: nn.Module) -> Scores:
         """The scores drawn at the start; the own cut keeps the best of each layer."""

@@ -47,8 +47,9 @@ class WideBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[n, inputs, h, w] to [n, width, h / stride, w / stride]."""
         active = F.relu(self.norm1(x))
-        out = self.conv2(F.relu(self.norm2(self.conv1(active))))
-        return out + (x if self.shortcut is None else self.shortcut(active))
+        out: Tensor = self.conv2(F.relu(self.norm2(self.conv1(active))))
+        beside: Tensor = x if self.shortcut is None else self.shortcut(active)
+        return beside + out
 
 
 def cifar_resnet(depth: int, channels: int, classes: int) -> nn.Module:

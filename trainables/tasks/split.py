@@ -32,6 +32,10 @@ class Split:
     def to(self, device: torch.device | str) -> "Split":
         return replace(self, inputs=self.inputs.to(device), labels=self.labels.to(device))
 
+    def raw(self, which: Tensor) -> Tensor:
+        """Inputs as they are stored."""
+        return self.inputs[which]
+
     def part(self, which: Tensor | slice) -> "Split":
         """Some examples as float32 in memory, as a network takes them."""
         return Split(inputs=self._ready(self.inputs[which]), labels=self.labels[which])
@@ -74,6 +78,12 @@ class Data:
     validation: Split
     test: Split
 
+    def near(self, device: torch.device | str) -> "Data":
+        """The same data with what the search sees on the device, so that no batch has to be sent there."""
+        if torch.device(device).type == "cpu":
+            return self
+        return replace(self, train=self.train.to(device), validation=self.validation.to(device))
+
     def digest(self) -> str:
         """SHA-256 over every split's bytes: part of the task's fingerprint."""
         total = hashlib.sha256()
@@ -84,11 +94,11 @@ class Data:
 
     @property
     def class_count(self) -> int:
-        """One more than the largest label; 0 where the targets are not classes."""
+        """One more than the largest label that lies in memory; 0 where the targets are not classes."""
         splits = (self.train, self.validation, self.test)
-        if any(split.labels.dtype != torch.int64 or not len(split.labels) for split in splits):
+        if any(split.labels.dtype != torch.int64 for split in splits):
             return 0
-        return 1 + max(int(split.labels.max()) for split in splits)
+        return 1 + max((int(split.labels.max()) for split in splits if len(split.labels)), default=-1)
 
 
 def chunks(order: Tensor, size: int) -> list[Tensor]:
@@ -102,12 +112,12 @@ def chunks(order: Tensor, size: int) -> list[Tensor]:
 def even_sample(split: Split, size: int, order: torch.Generator) -> Split:
     """At most `size` examples in random order, every prefix holding the classes (if any) as evenly as can be."""
     shuffled = torch.randperm(len(split), generator=order)
-    labels = split.labels
+    labels = split.labels.cpu()
     if labels.dtype != torch.int64 or labels.shape != (len(split),):
-        return split.part(shuffled[:size])
+        return split.part(shuffled[:size].to(split.labels.device))
     labels = labels[shuffled]
     places = torch.empty_like(labels)
     for label in torch.unique(labels):
         mine = labels == label
         places[mine] = torch.arange(int(mine.sum()))
-    return split.part(shuffled[places.argsort(stable=True)][:size])
+    return split.part(shuffled[places.argsort(stable=True)][:size].to(split.labels.device))

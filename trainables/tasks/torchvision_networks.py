@@ -34,7 +34,9 @@ def zoo_network(name: str, classes: int, channels: int, stem: str) -> nn.Module:
     """
     models, known = torchvision_part("models"), zoo()
     if name not in known:
-        raise ValueError(f"torchvision has no network {name!r}{nearest(name, known)}: see torchvision.models.list_models")
+        raise ValueError(
+            f"torchvision has no network {name!r}{nearest(name, known)}: see torchvision.models.list_models"
+        )
     given: dict[str, Any] = {"num_classes": classes}
     short = name.removeprefix(ZOO)
     if short in ("googlenet", "inception_v3"):
