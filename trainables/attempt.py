@@ -82,9 +82,7 @@ class Attempt:
                 trial = Trial.start(plan, folder.attempt(number), device)
         return cls(trial=trial, folder=folder, number=number, started_ms=started_ms)
 
-    def run(
-        self, until: Callable[[Trial], bool] = lambda trial: False, told: threading.Event | None = None
-    ) -> bool:
+    def run(self, until: Callable[[Trial], bool] = lambda trial: False, told: threading.Event | None = None) -> bool:
         """Works until `until` holds or nothing is left to do; true if there is more to do.
 
         Args:
