@@ -1,6 +1,5 @@
 """Faults of the driver: killed, started twice, suspended and continued."""
 
-import json
 import random
 import signal
 import time
@@ -46,19 +45,9 @@ def driver_killed(folder: Path, kills: int = KILLS, trials: int = 36) -> Outcome
         findings.must("the last resume ends well", code == 0, text)
         agree(findings, sweep, trials)
         attempts = sum(len(list(trial.glob("attempt-*"))) for trial in sweep.trials.iterdir())
-        lost_s = [_repeated(trial) for trial in sweep.trials.iterdir()]
-        findings.work_repeated_s, findings.recover_s = max(lost_s), max(recovered)
+        findings.recover_s = max(recovered)
         findings.note(f"killed with {', '.join(map(str, done))} of {trials} trials done; {attempts} attempts in all")
     return findings.outcome()
-
-
-def _repeated(trial: Path) -> float:
-    """Seconds that the attempts without a record worked for nothing."""
-    finished = json.loads((trial / "result.json").read_text())["attempt"]
-    spent = [(path.stat().st_ctime, path.stat().st_mtime) for path in trial.glob("attempt-*")
-             if path.name != f"attempt-{finished}"]  # fmt: skip
-    born = [(trial / f"attempt-{n + 1}").stat().st_mtime for n in range(len(spent))]
-    return max((end - start for start, (_, end) in zip(born, spent, strict=True)), default=0.0)
 
 
 def two_drivers(folder: Path) -> Outcome:

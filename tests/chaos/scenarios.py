@@ -24,5 +24,5 @@ SCENARIOS: Mapping[str, Callable[[Path], Outcome]] = {
     "disk-full": damage.disk_full,
 }
 
-QUICK = frozenset({"two-drivers", "preempted", "artifacts-refused"})
-"""About half a minute each on a quiet machine: these are among the ordinary tests."""
+QUICK = frozenset({"two-drivers"})
+"""Among the ordinary tests; the others take minutes each."""

@@ -40,10 +40,10 @@ class Shell:
             command, cwd=self.folder, env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
 
-    def run(self, *words: str) -> "subprocess.CompletedProcess[str]":
+    def run(self, *words: str, timeout_s: float = 280) -> "subprocess.CompletedProcess[str]":
         """Runs the command to its end."""
         with self.start(*words) as process:
-            out, err = process.communicate(timeout=280)
+            out, err = process.communicate(timeout=timeout_s)
         return subprocess.CompletedProcess(words, process.returncode, out, err)
 
 

@@ -19,6 +19,7 @@ trial: {descent: none}
 sampler: {name: tpe, seed: 0}
 registry: {model: own, keep: 1}
 """
+pytestmark = pytest.mark.timeout(3000)  # the first test waits for all sweeps: minutes, on a busy machine many
 PRUNING = tuple(name for name in METHODS if name not in ("random", "dense"))
 SPACES = {"gss": "granularity: {choices: [filter]}"}
 """At its released constants (single weights) gss is not asked: it needs 100,000 steps."""
@@ -31,7 +32,7 @@ def own_cuts(folder: Path, method: str, trials: int) -> list[Cut]:
     shell = Shell(folder)
     text = SWEEP.replace("METHOD", method).replace("TRIALS", str(trials)).replace("SPACE", SPACES.get(method, ""))
     (folder / "own.yaml").write_text(text)
-    ended = shell.run("run", "own.yaml", "--inline")
+    ended = shell.run("run", "own.yaml", "--inline", timeout_s=1500)
     assert ended.returncode == 0, ended.stderr
     records = [json.loads(path.read_text()) for path in shell.home.glob("sweeps/own/trials/*/result.json")]
     assert len(records) == trials
