@@ -159,8 +159,9 @@ def line_of(entry: Entry, found: Mapping[Key, Outcome], seeds: int) -> tuple[str
         return f"{pair.mean:+.4f} ± {pair.standard_error:.4f} ({pair.wins}/{pair.count})"
 
     levels = [m.level for m in mine]
+    name = f"{entry.method} (recovery)" if entry.setting.get("recovery") else entry.method
     return (
-        entry.method, entry.granularity, f"{mean(m.own_sparsity for m in mine):.3f}",
+        name, entry.granularity, f"{mean(m.own_sparsity for m in mine):.3f}",
         f"{mean(below):.1f} ({mean(tuned):.1f})",
         f"{mean(levels):.4f} ± {stdev(levels):.4f}", against("random"), against("magnitude"), against("ablation"),
     )  # fmt: skip
