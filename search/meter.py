@@ -23,14 +23,16 @@ Timed = dict[str, dict[int, dict[str, Any] | None]]
 """By key of a network: by batch the record as plain data, or None where it stayed noisy."""
 
 
-def time_networks(
-    task: Mapping[str, Any], jobs: Sequence[tuple[str, str]], batches: Sequence[int]
-) -> tuple[str, Timed]:
+Job = tuple[str, str, list[int]]
+"""Key of a network, path (without ending) of its files, batches to time it at."""
+
+
+def time_networks(task: Mapping[str, Any], jobs: Sequence[Job]) -> tuple[str, Timed]:
     """Times compact networks beside their dense original; runs alone on its device, in a process of its own.
 
     Args:
         task: of the dense network, as `Task.as_json` gives it.
-        jobs: pairs of a key and the path (without ending) of the compact network's files.
+        jobs: of the compact networks.
 
     Returns:
         The device's label, and per key and batch the record.
@@ -45,7 +47,7 @@ def time_networks(
     torch.set_num_threads(THREADS)
     built = Task.from_json(task)
     device, dense, timed = processor(), built.build(), {}
-    for key, path in jobs:
+    for key, path, batches in jobs:
         compact = load_network(Path(path), built.build)
         timed[key] = {
             batch: asdict(record)
@@ -84,27 +86,29 @@ class Meter:
         """Per point id the records of all batches as plain data; a noisy one is left out, never published."""
         known, here = self._known(), _device_here()
         network = task.identity()
-        keys, jobs, device = {}, {}, here
+        keys, device = dict[str, str](), here
+        jobs: dict[str, Job] = {}
         for point in points:
             if point.network is None:
                 continue
             path = folder_of(point.trial) / point.network
             key = shape_key(network, json.loads(Path(f"{path}.json").read_text()))
             keys[point.id] = key
-            if any(cell(key, here, batch) not in known for batch in BATCHES):
-                jobs[key] = str(path)
+            if missing := [batch for batch in BATCHES if cell(key, here, batch) not in known]:
+                jobs[key] = (key, str(path), missing)
         if jobs:
-            device, timed = self.run_alone(time_networks, (task.resolved().as_json(), list(jobs.items()), BATCHES))
+            device, timed = self.run_alone(time_networks, (task.resolved().as_json(), list(jobs.values())))
             known |= self._known()  # what another sweep has added meanwhile
             for key, records in timed.items():
                 known |= {cell(key, device, batch): r for batch, r in records.items() if r is not None}
             self.path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(self.path, json.dumps(known))
-        cells = {
-            point: [cell(key, device if key in jobs else here, batch) for batch in BATCHES]
-            for point, key in keys.items()
-        }
-        return {point: [known[each] for each in own if each in known] for point, own in cells.items()}
+        found = dict[str, list[Any]]()
+        for point, key in keys.items():
+            labels = [device if key in jobs and batch in jobs[key][2] else here for batch in BATCHES]
+            cells = [cell(key, label, batch) for label, batch in zip(labels, BATCHES, strict=True)]
+            found[point] = [known[each] for each in cells if each in known]
+        return found
 
     def _known(self) -> dict[str, dict[str, Any]]:
         return read_whole(self.path, "delete it, and the networks are timed again") if self.path.exists() else {}

@@ -24,7 +24,7 @@ import torch
 from sparsweep.trainables.compact.removal import InexactCompactionError
 from sparsweep.trainables.point import Point
 from sparsweep.trainables.record import StorageFullError, TrialFolder, TrialRecord, is_full, now_ms
-from sparsweep.trainables.training import DivergedError
+from sparsweep.trainables.training import CompileError, DivergedError
 from sparsweep.trainables.trial import Trial, TrialPlan
 
 CHECKPOINT_EVERY_S = 10.0
@@ -46,7 +46,7 @@ class PreemptedError(RuntimeError):
     """SIGTERM came; the checkpoint is written."""
 
 
-EXPECTED = (DivergedError, InexactCompactionError, TimeLimitError)
+EXPECTED = (CompileError, DivergedError, InexactCompactionError, TimeLimitError)
 """Ways to fail that a trial itself finds out; their text is the reason."""
 
 

@@ -49,6 +49,9 @@ class TrialOptions:
     """What is done to training images: `none`, `shift1`, or `crop_flip`; see `tasks.augment`."""
     precision: str = "fp32"
     """`bf16` computes training passes in bfloat16, which GPUs are fast at; what is measured is float32 either way."""
+    compile: str = "none"
+    """The mode of `torch.compile` for training passes: `none` leaves them eager, `default`, `reduce-overhead` or
+    `max-autotune`. What is measured is eager either way."""
     workers: int = 0
     """Processes of a trial that read examples which do not lie in memory."""
 
@@ -95,6 +98,7 @@ ALLOWED: Mapping[str, Float | Int | Choice] = {
     "minimum_width": Int(low=1, high=1_000_000),
     "augment": Choice(choices=AUGMENTS),
     "precision": Choice(choices=("fp32", "bf16")),
+    "compile": Choice(choices=("none", "default", "reduce-overhead", "max-autotune")),
     "workers": Int(low=0, high=256),
     "include": Patterns(choices=("*", "features.*,classifier.0")),
     "exclude": Patterns(choices=("", "head*")),

@@ -45,6 +45,31 @@ def decayed(learning_rate: float, progress: float, schedule: str) -> float:
     return learning_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2)
 
 
+class CompileError(RuntimeError):
+    """`torch.compile` cannot compile here."""
+
+
+def compiled(net: nn.Module, mode: str) -> Callable[[Tensor], Tensor]:
+    """The network's passes under `torch.compile`, sharing its weights; the network itself where `mode` is `none`.
+
+    Calls raise CompileError where the machine lacks what the compiler needs, such as a C++ compiler for processors.
+    """
+    if mode == "none":
+        return net
+    torch._dynamo.reset()  # an earlier trial's network in this process would count against the limit of recompilations
+    passes = torch.compile(net, mode=mode)
+
+    def call(inputs: Tensor) -> Tensor:
+        try:
+            outputs: Tensor = passes(inputs)
+        except torch._dynamo.exc.TorchDynamoException as fault:
+            said = next((line.strip() for line in str(fault).splitlines() if line.strip()), "no reason given")
+            raise CompileError(f"compile: {mode} fails here ({said}): set compile: none, or see what it needs") from fault
+        return outputs
+
+    return call
+
+
 def train_epoch(
     net: nn.Module,
     method: Method | None,
@@ -60,6 +85,7 @@ def train_epoch(
     augment: str = "none",
     workers: int = 0,
     precision: str = "fp32",
+    passes: Callable[[Tensor], Tensor] | None = None,
 ) -> float:
     """One pass over the split in random order.
 
@@ -71,6 +97,7 @@ def train_epoch(
         augment: what is done to training images, see `tasks.augment`.
         workers: processes that read examples which do not lie in memory.
         precision: `bf16` computes the network's passes in bfloat16 where that is safe; weights stay float32.
+        passes: a compiled form of the network that shares its weights; None calls the network itself.
 
     Returns:
         The mean loss, the penalty included.
@@ -89,7 +116,7 @@ def train_epoch(
         for group in optimizer.param_groups:
             group["lr"] = group["rate"] * decayed(learning_rate, progress, schedule)
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-            outputs = net(inputs.to(device, non_blocking=True))
+            outputs = (passes or net)(inputs.to(device, non_blocking=True))
         loss = loss_of(outputs.float(), labels.to(device, non_blocking=True))
         if method is not None:
             loss = loss + method.penalty(net)

@@ -35,7 +35,7 @@ from sparsweep.trainables.point import Point
 from sparsweep.trainables.record import Epoch, now_ms
 from sparsweep.trainables.tasks import Data, Task
 from sparsweep.trainables.tasks.data import even_sample
-from sparsweep.trainables.training import optimizer_of, train_epoch
+from sparsweep.trainables.training import compiled, optimizer_of, train_epoch
 
 LAST_SHARE = {"filter": 0.04, "input": 0.04, "weight": 0.005}
 CHECK_EXAMPLES = 256
@@ -98,6 +98,8 @@ class Trial:
     order: torch.Generator
     couplings: Couplings
     dense: Dense
+    passes: Callable[[Tensor], Tensor]
+    """The network, or a compiled form of it that shares its weights: what training calls."""
     phase: str = "train"
     done: int = 0
     """Epochs or cuts done in this phase."""
@@ -130,7 +132,7 @@ class Trial:
         optimizer = optimizer_of(net, options.learning_rate, name=options.optimizer, rates=method.learning_rates(net))
         trial = cls(
             plan=plan, folder=folder, data=data, net=net, method=method, options=options, couplings=couplings,
-            optimizer=optimizer, dense=dense, order=order,
+            optimizer=optimizer, dense=dense, order=order, passes=compiled(net, options.compile),
         )  # fmt: skip
         trial.seconds["prepare"] = time.perf_counter() - began
         return trial
@@ -211,7 +213,7 @@ class Trial:
         o = self.options
         return {
             "loss_of": self.plan.task.loss_function(), "augment": o.augment, "workers": o.workers,
-            "precision": o.precision,
+            "precision": o.precision, "passes": self.passes,
         }  # fmt: skip
 
     def _accuracy(self, net: nn.Module) -> float:

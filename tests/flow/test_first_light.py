@@ -158,9 +158,10 @@ def test_resuming_a_finished_sweep_doubles_nothing_and_tests_nothing_again(swept
     ended = shell.run("resume", "small", "--inline")
     assert ended.returncode == 0, ended.stderr
     again = json.loads((shell.home / "sweeps/small/measured.json").read_text())
-    assert again == {name: {**again[name], **known} for name, known in measured.items()} | {
-        name: notes for name, notes in again.items() if name not in measured
-    }
+    for name, known in measured.items():
+        # a batch that stayed noisy is asked again and may now be there; what was measured stays as it is
+        assert [record for record in known.pop("latency", []) if record not in again[name]["latency"]] == []
+        assert {note: again[name].get(note) for note in known} == known
     versions = [notes["model_version"] for notes in again.values() if "model_version" in notes]
     assert len(versions) == len(set(versions))
     assert len(list((shell.home / "sweeps/small/trials").glob("*/result.json"))) == 4

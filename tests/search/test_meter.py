@@ -8,16 +8,14 @@ from typing import Any
 import pytest
 
 from sparsweep.search import meter
-from sparsweep.search.meter import BATCHES, Meter, Timed, cell, shape_key, time_networks
+from sparsweep.search.meter import Job, Meter, Timed, cell, shape_key, time_networks
 from sparsweep.trainables.point import Point
 from tests.search.points import make_latency, make_point
 from tests.trainables.nets import DIGITS
 
-Job = tuple[str, str]
-
 
 class FakeDevice:
-    """Runs alone; `noisy` (key, batch) pairs cannot be measured. Speedup is 2 at batch 1 and 3 at batch 32."""
+    """Runs alone; `noisy` batches cannot be measured. Speedup is 2 at batch 1 and 3 at batch 32."""
 
     def __init__(self, label: str = "cpu A") -> None:
         self.label = label
@@ -26,10 +24,13 @@ class FakeDevice:
 
     def __call__(self, function: Callable[..., Any], arguments: Sequence[Any]) -> tuple[str, Timed]:
         assert function is time_networks
-        task, jobs, batches = arguments
-        assert (task["network"], batches) == ("lenet-digits", BATCHES)
+        task, jobs = arguments
+        assert task["network"] == "lenet-digits"
         self.timed.append(jobs)
-        return self.label, {key: {b: None if b in self.noisy else self.record(b) for b in batches} for key, _ in jobs}
+        return self.label, {
+            key: {batch: None if batch in self.noisy else self.record(batch) for batch in batches}
+            for key, _, batches in jobs
+        }
 
     def record(self, batch: int) -> dict[str, Any]:
         return {**vars(make_latency(2.0 if batch == 1 else 3.0, batch=batch)), "device": self.label}
@@ -71,7 +72,7 @@ def test_what_was_timed_is_looked_up_by_the_next_sweep(tmp_path: Path) -> None:
     assert len(found["00000/own"]) == 2
 
 
-def test_a_noisy_result_is_not_kept_and_is_asked_again(tmp_path: Path) -> None:
+def test_a_noisy_result_is_not_kept_and_it_alone_is_asked_again(tmp_path: Path) -> None:
     points, device = [delivered(tmp_path, 0, (4, 8))], FakeDevice()
     device.noisy = {32}
     timing = Meter(tmp_path / "latency.json", device)
@@ -83,7 +84,7 @@ def test_a_noisy_result_is_not_kept_and_is_asked_again(tmp_path: Path) -> None:
     device.noisy = set()
     found = timing.measure(DIGITS, points, lambda n: tmp_path / str(n))
     assert [r["batch"] for r in found["00000/own"]] == [1, 32]
-    assert len(device.timed) == 2
+    assert [[batches for _, _, batches in jobs] for jobs in device.timed] == [[[1, 32]], [[32]]]
 
 
 def test_a_point_that_was_not_delivered_is_not_timed(tmp_path: Path) -> None:
