@@ -134,7 +134,7 @@ def disk_full(folder: Path) -> Outcome:
             findings.note("".join(driver.lines_with("the disk is full")).partition(": '")[0])
             again = sum(record["attempt"] > 1 for record in sweep.records())
             findings.note(f"{again} trials that found no room were begun again")
-            if driver.lines_with("sparsweep resume"):
+            if driver.left_some():
                 sweep.run("resume", "small")
             agree(findings, sweep, 12)
     finally:

@@ -56,6 +56,10 @@ class Driver:
     def lines_with(self, part: str) -> list[str]:
         return [line for line in self.text.splitlines() if part in line]
 
+    def left_some(self) -> bool:
+        """Whether it says that a resume has records or the frontier still to write."""
+        return any(self.lines_with(part) for part in ("are not in MLflow yet", "does not take the frontier"))
+
     def send(self, kind: int) -> None:
         self.process.send_signal(kind)
 

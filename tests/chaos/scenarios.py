@@ -1,6 +1,7 @@
 """All faults by name."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from tests.chaos import artifact_faults, damage, driver_faults, model_faults, node_faults, store_faults, user_faults
@@ -24,5 +25,9 @@ SCENARIOS: Mapping[str, Callable[[Path], Outcome]] = {
     "disk-full": damage.disk_full,
 }
 
-QUICK = frozenset({"two-drivers"})
-"""Among the ordinary tests; the others take minutes each."""
+QUICK: Mapping[str, Callable[[Path], Outcome]] = {
+    "two-drivers": driver_faults.two_drivers,
+    "tracking-down": partial(store_faults.tracking_server_down, down_s=15, trials=12),
+    "checkpoint-damaged": damage.checkpoint_half_written,
+}
+"""Among the ordinary tests, some of them in a short form; all at full length take the better part of an hour."""

@@ -46,7 +46,7 @@ def _ends(findings: Findings, sweep: Sweep, driver: Driver, back: float) -> None
     findings.recover_s = time.monotonic() - back
     findings.must("the sweep ends well", driver.end() == 0, driver.text)
     findings.must("no traceback", "Traceback" not in driver.text, driver.text)
-    if driver.lines_with("sparsweep resume"):
+    if driver.left_some():
         findings.note("the rest was written by sparsweep resume")
         code, text = sweep.run("resume", sweep.name)
         findings.must("the resume ends well", code == 0, text)
@@ -76,7 +76,7 @@ def server_killed_in_a_batch(folder: Path, trials: int = 40) -> Outcome:
             findings.must("no traceback", "Traceback" not in driver.text, driver.text)
             told = len(driver.lines_with(OUTAGE))
             findings.must("at most one line an outage", told <= len(kills.hit), driver.text)
-            if driver.lines_with("sparsweep resume"):
+            if driver.left_some():
                 code, said = sweep.run("resume", "small")
                 findings.must("the resume ends well", code == 0, said)
                 findings.note("the rest was written by sparsweep resume")
@@ -156,7 +156,7 @@ def database_restarted(folder: Path, down_s: float = 15.0, trials: int = 40) -> 
         findings.must("MLflow's outage in at most one line", len(driver.lines_with(OUTAGE)) <= 1, driver.text)
         secret = database.state.secrets()["studies_database"]
         findings.must("no password is printed", secret not in driver.text)
-        if driver.lines_with("sparsweep resume"):
+        if driver.left_some():
             sweep.run("resume", "small")
         agree(findings, sweep, trials, tracking=server.address, study=more["SPARSWEEP_STUDY_STORAGE"])
     return findings.outcome()
