@@ -149,6 +149,7 @@ def _add_gc(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     gc.add_argument("name", nargs="?", metavar="NAME", help="one sweep; default: all")
     gc.add_argument("--yes", action="store_true", help="remove them")
     gc.add_argument("--json", action="store_true", help="print JSON")
+    _add_job_server(gc)
 
 
 def _add_pick(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

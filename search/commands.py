@@ -477,5 +477,5 @@ def _console() -> "Console":
 COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "run": run, "resume": resume, "submit": submit, "status": _or_there(status), "list": listing,
     "frontier": _or_there(frontier), "pick": pick, "doctor": doctor, "stop": _or_there(stop), "logs": _or_there(logs),
-    "gc": gc,
+    "gc": _or_there(gc),
 }  # fmt: skip

@@ -80,10 +80,16 @@ def stop_job(address: str, job: str) -> None:
 
 def _client(address: str) -> "JobSubmissionClient":
     settle()
+    from ray.exceptions import AuthenticationError
     from ray.job_submission import JobSubmissionClient
 
     try:
         return JobSubmissionClient(address)
+    except AuthenticationError as fault:
+        raise ValueError(
+            f"the cluster at {address} refuses us ({_first_line(fault)}): put its token in RAY_AUTH_TOKEN or "
+            "RAY_AUTH_TOKEN_PATH, with RAY_AUTH_MODE=token"
+        ) from fault
     except (ConnectionError, RuntimeError) as fault:
         raise ValueError(
             f"no Ray job server answers at {address} ({_first_line(fault)}): give the address of the cluster's "
