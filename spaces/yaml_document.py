@@ -144,10 +144,11 @@ class _Reader:
             if key in found:
                 self._fault(here, event, f"written twice (first on line {self.lines[here]}): keep one")
             self.lines.setdefault(here, _line(event))
-            if event.anchor is not None or event.tag is not None or _UNPRINTABLE.search(key):
-                self._fault(here, event, "a key must be one plain word")
             value = self._value(next(self.events), here)
-            found.setdefault(key, value)
+            if event.anchor is not None or event.tag is not None or _UNPRINTABLE.search(key):
+                self._fault(here, event, "a key must be one plain word")  # and it goes no further
+            else:
+                found.setdefault(key, value)
         return found
 
     def _sequence(self, place: Place) -> tuple[Any, ...]:

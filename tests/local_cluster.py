@@ -1,7 +1,4 @@
-"""A cluster of several Ray nodes with PostgreSQL and MLflow on this machine, for tests: started once a session.
-
-In a conftest.py: `from tests.local_cluster import local_cluster` makes the fixture known there.
-"""
+"""A cluster of several Ray nodes with PostgreSQL and MLflow on this machine, for tests: started once a session."""
 
 import json
 import os

@@ -63,8 +63,8 @@ def compiled(net: nn.Module, mode: str) -> Callable[[Tensor], Tensor]:
         try:
             outputs: Tensor = passes(inputs)
         except torch._dynamo.exc.TorchDynamoException as fault:
-            said = next((line.strip() for line in str(fault).splitlines() if line.strip()), "no reason given")
-            raise CompileError(f"compile: {mode} fails here ({said}): set compile: none, or see what it needs") from fault
+            said = next((line.strip() for line in str(fault).splitlines() if line.strip()), type(fault).__name__)
+            raise CompileError(f"compile: {mode} fails here ({said}): set compile: none, or install it") from fault
         return outputs
 
     return call

@@ -3,8 +3,10 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from torch import Tensor
 
 from sparsweep.search.cli import main
 from tests.flow.conftest import Shell
@@ -31,19 +33,59 @@ def test_the_readmes_own_network_and_data_end_as_a_version_of_the_recorded_accur
     points = json.loads((shell.home / "sweeps" / "ours" / "frontier.json").read_text())["points"]
     (version,) = [point for point in points if point["model_version"] is not None]
 
+    monkeypatch.syspath_prepend(str(shell.folder))
+    import ours  # type: ignore[import-not-found]
+
+    inputs, labels = ours.load()["test"]
+    assert_right(shell, "ours", version, inputs, labels, monkeypatch)
+
+
+def assert_right(
+    shell: Shell, model: str, point: dict[str, Any], inputs: Tensor, labels: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The registered program, loaded as anybody would, gives the recorded test accuracy."""
     import mlflow
     from mlflow import MlflowClient
 
     uri = f"sqlite:///{shell.home / 'mlflow.db'}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    program = mlflow.pytorch.load_model(f"models:/ours/{version['model_version']}")
-    monkeypatch.syspath_prepend(str(shell.folder))
-    import ours  # type: ignore[import-not-found]
-
-    inputs, labels = ours.load()["test"]
+    program = mlflow.pytorch.load_model(f"models:/{model}/{point['model_version']}")
     right = (program(inputs).argmax(dim=1) == labels).float().mean()
-    assert float(right) == pytest.approx(version["test_accuracy"], abs=1e-6)
-    assert MlflowClient(uri).get_model_version("ours", version["model_version"]).tags["frontier"] == "yes"
+    assert float(right) == pytest.approx(point["test_accuracy"], abs=1e-6)
+    assert MlflowClient(uri).get_model_version(model, point["model_version"]).tags["frontier"] == "yes"
+
+
+PHOTOS = """
+name: photos
+task: {network: NETWORK, data: imagefolder, data_root: ROOT, example_shape: [3, 32, 32]STEM}
+methods: [group_lasso]
+space: {granularity: {choices: [filter]}, learning_rate: 1.0e-3}
+objectives: {accuracy: max, macs: min}
+budget: {trials: 1, epochs: 1}
+trial: {augment: crop_flip, batch_size: 30, cuts: 1, finetune_epochs: 1}
+registry: {model: photos, keep: 2}
+"""
+
+
+@pytest.mark.parametrize(
+    ("network", "stem"), [("torchvision/resnet18", ", stem: cifar"), ("'mine:build'", "")], ids=["resnet18", "own"]
+)
+def test_a_folder_of_photos_ends_as_versions_of_the_recorded_accuracy(
+    network: str, stem: str, shell: Shell, cifar: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sparsweep.trainables.tasks.image_folder import load_folder
+
+    (shell.folder / "mine.py").write_text(block("python", "load_digits").replace("Conv2d(1,", "Conv2d(3,"))
+    text = PHOTOS.replace("NETWORK", network).replace("ROOT", str(cifar)).replace("STEM", stem)
+    (shell.folder / "photos.yaml").write_text(text)
+    ended = shell.run("run", "photos.yaml", "--inline")
+    assert ended.returncode == 0, ended.stderr
+    points = json.loads((shell.home / "sweeps" / "photos" / "frontier.json").read_text())["points"]
+    versions = [point for point in points if point["model_version"] is not None]
+    assert versions
+    test = load_folder(cifar, (3, 32, 32)).test.part(slice(None))
+    for point in versions:
+        assert_right(shell, "photos", point, test.inputs, test.labels, monkeypatch)
 
 
 CASES = {

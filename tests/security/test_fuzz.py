@@ -38,6 +38,7 @@ def message(text: str, **given: object) -> str:
         ("a\u202eb", r"a\u202eb"),
         (r"a\u2028b", r"a\u2028b"),
         (r"\x85", r"\x85"),
+        (r"\ud800", r"\ud800"),
     ],
 )
 def test_a_key_neither_commands_the_terminal_nor_forges_a_line(key: str, told: str) -> None:

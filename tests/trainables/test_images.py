@@ -1,7 +1,5 @@
 """Image folders, augmentation, and networks for small images."""
 
-import os
-import tarfile
 from collections import Counter
 from pathlib import Path
 
@@ -153,23 +151,6 @@ def test_a_stem_for_small_images_keeps_the_map_large() -> None:
 
 
 # The real images ------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def cifar(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """20 training and 5 test images of each class of the real set."""
-    here = Path(__file__).parents[2]
-    archive = Path(os.environ.get("SPARSWEEP_TEST_DATA", here.parent / "shared" / "data")) / "cifar10-jpeg.tar.xz"
-    if not archive.is_file():
-        pytest.skip(f"no {archive}: set SPARSWEEP_TEST_DATA to a folder that holds it")
-    folder, taken = tmp_path_factory.mktemp("cifar"), Counter[str]()
-    with tarfile.open(archive) as images:
-        for member in images:
-            place = str(Path(member.name).parent)
-            if member.isfile() and taken[place] < (20 if "train" in place else 5):
-                taken[place] += 1
-                images.extract(member, folder, filter="data")
-    return folder
 
 
 @pytest.mark.parametrize("network", ["resnet20", "torchvision/resnet18"])

@@ -13,11 +13,14 @@ from sparsweep.trainables.measures import latency
 from sparsweep.trainables.measures.latency import measure_latency
 
 Clock = Callable[[str], float]
+passes: list[int] = []
+"""How many passes each timing took, of the last _fake."""
 
 
 def _fake(monkeypatch: pytest.MonkeyPatch, seconds: Clock) -> list[str]:
     """Timers that read `seconds(network's name)`; returns the list of timings, in the order they were taken."""
     taken: list[str] = []
+    passes.clear()
 
     class Timer:
         def __init__(self, stmt: str, *, globals: dict[str, Any], num_threads: int) -> None:
@@ -26,6 +29,7 @@ def _fake(monkeypatch: pytest.MonkeyPatch, seconds: Clock) -> list[str]:
 
         def timeit(self, number: int) -> SimpleNamespace:
             taken.append(self.name)
+            passes.append(number)
             return SimpleNamespace(mean=seconds(self.name))
 
     monkeypatch.setattr(latency, "benchmark", SimpleNamespace(Timer=Timer))
@@ -54,19 +58,33 @@ def test_the_record_of_a_quiet_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_dense_and_compact_are_interleaved_after_a_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
     taken = _fake(monkeypatch, lambda name: 0.001)
     _measured(pairs=3)
-    assert taken[:4] == ["dense"] * 2 + ["compact"] * 2
-    assert taken[4:] == ["dense", "compact"] * 3
+    assert taken[:6] == ["dense"] * 3 + ["compact"] * 3
+    assert taken[6:] == ["dense", "compact"] * 3
+
+
+@pytest.mark.parametrize(("pass_s", "warm"), [(0.0001, 20), (0.01, 10), (0.5, 2)])
+def test_a_large_network_is_warm_after_fewer_passes(monkeypatch: pytest.MonkeyPatch, pass_s: float, warm: int) -> None:
+    _fake(monkeypatch, lambda name: pass_s)
+    _measured(pairs=3)
+    assert passes[:6] == [1, warm, warm] * 2
 
 
 def test_a_noisy_machine_gives_no_record(monkeypatch: pytest.MonkeyPatch) -> None:
     noise = cycle([0.001, 0.002, 0.004])
     taken = _fake(monkeypatch, lambda name: next(noise) if name == "compact" else 0.004)
     assert _measured(pairs=5, most_pairs=20) is None
-    assert taken.count("compact") == 2 + 20
+    assert taken.count("compact") == 3 + 20
+
+
+def test_a_large_network_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = cycle([0.5, 1.0, 2.0])
+    taken = _fake(monkeypatch, lambda name: next(noise))
+    assert _measured(pairs=5, most_s=0.0) is None
+    assert taken.count("compact") == 3 + 5
 
 
 def _burst() -> Iterator[float]:
-    return chain([0.001] * 2, [0.001, 0.009, 0.001, 0.009, 0.001], repeat(0.001))
+    return chain([0.001] * 3, [0.001, 0.009, 0.001, 0.009, 0.001], repeat(0.001))
 
 
 def test_a_short_burst_is_outgrown(monkeypatch: pytest.MonkeyPatch) -> None:

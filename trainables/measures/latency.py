@@ -5,6 +5,7 @@ the device is otherwise idle.
 """
 
 import statistics
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -29,6 +30,7 @@ def measure_latency(
     block_s: float = 0.005,
     pairs: int = 21,
     most_pairs: int = 161,
+    most_s: float = 60.0,
 ) -> Latency | None:
     """Medians over interleaved pairs of blocks of about `block_s` seconds each, after a warm-up.
 
@@ -38,9 +40,10 @@ def measure_latency(
         device: label of the device for the record, such as the processor's name.
         pairs: how many pairs are taken at least, and how many more while the spread is above NOISY.
         most_pairs: when to give up.
+        most_s: when to give up on a large network, whose pairs take seconds each; the first `pairs` are always taken.
 
     Returns:
-        The record, or None if the measurement is still noisy after `most_pairs`.
+        The record, or None if the measurement is still noisy then.
     """
     inputs = torch.rand(batch, *example_shape)
     timers = [
@@ -48,9 +51,10 @@ def measure_latency(
         for net in (dense, compact)
     ]
     times: list[list[float]] = []
+    began = time.perf_counter()
     with torch.inference_mode(), _flushing_denormals():
         loops = [max(1, round(block_s / _estimate(timer))) for timer in timers]
-        while len(times) < most_pairs:
+        while not times or (len(times) < most_pairs and time.perf_counter() - began < most_s):
             times += [[t.timeit(n).mean for t, n in zip(timers, loops, strict=True)] for _ in range(pairs)]
             record = _record(times, batch=batch, device=device, threads=threads)
             if record.iqr_share <= NOISY:
@@ -71,9 +75,10 @@ def _flushing_denormals() -> Iterator[None]:
 
 
 def _estimate(timer: benchmark.Timer) -> float:
-    """Seconds of one pass, measured warm."""
-    timer.timeit(20)
-    return max(timer.timeit(20).mean, 1e-7)
+    """Seconds of one pass, measured warm: after 20 passes, or fewer of a network that takes long."""
+    passes = min(20, max(2, round(0.1 / max(timer.timeit(1).mean, 1e-7))))
+    timer.timeit(passes)
+    return max(timer.timeit(passes).mean, 1e-7)
 
 
 def _record(times: list[list[float]], *, batch: int, device: str, threads: int) -> Latency:
