@@ -16,6 +16,7 @@ from sparsweep.search.lease import FencedOutError
 from sparsweep.search.meter import Meter
 from sparsweep.search.progress import Progress
 from sparsweep.search.proposals import searched_points
+from sparsweep.search.publishing import Order, publish
 from sparsweep.search.report import save_plot
 from sparsweep.search.standing import restand
 from sparsweep.search.sweep_folder import SweepFolder, points_of
@@ -28,6 +29,10 @@ from sparsweep.trainables.tasks import Task
 
 if TYPE_CHECKING:
     from sparsweep.search.with_mlflow import Ledger
+
+
+Run = Callable[[Callable[..., Any], Sequence[Any]], Any]
+"""Calls a function with arguments, somewhere, and returns what it returns."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,14 +52,15 @@ class Delivered:
 
 def deliver(
     sweep: SweepFile, folder: SweepFolder, store: TrialStore, task: Task, *, latency_file: Path,
-    run_alone: Callable[[Callable[..., Any], Sequence[Any]], Any], release: Callable[[], None], progress: Progress,
-    ledger: "Ledger | None", tracking_uri: str, fence: Callable[[], None],
+    run_alone: Run, near_store: Run, release: Callable[[], None], progress: Progress, ledger: "Ledger | None",
+    tracking_uri: str, fence: Callable[[], None],
 ) -> Delivered:  # fmt: skip
     """Delivers what the records hold; with no usable point the frontier is empty and nothing is registered.
 
     Args:
         run_alone: calls a function with arguments while nothing else runs on the device.
-        release: told when nothing more will run there.
+        near_store: calls a function with arguments where the artifact store can be reached.
+        release: told when nothing more is measured.
         fence: raises where another driver has taken the sweep over: nothing more is written.
     """
     noisy = _time(sweep, folder, store, task, Meter(latency_file, run_alone), progress)
@@ -70,7 +76,7 @@ def deliver(
     try:
         if ledger is not None and frontier.points:
             progress.entered("registering")
-            versions = _register(frontier, sweep, folder, store, task, ledger, tracking_uri, fence)
+            versions = _register(frontier, sweep, folder, store, task, ledger, tracking_uri, fence, near_store)
             frontier, points = frontier_now(sweep, folder, store)
             pictures = _draw(frontier, points, folder)
         if ledger is not None:
@@ -140,25 +146,21 @@ def kept_points(frontier: Frontier, keep: int) -> list[Point]:
 
 def _register(
     frontier: Frontier, sweep: SweepFile, folder: SweepFolder, store: TrialStore, task: Task, ledger: "Ledger",
-    tracking_uri: str, fence: Callable[[], None],
+    tracking_uri: str, fence: Callable[[], None], near_store: Run,
 ) -> dict[str, str]:  # fmt: skip
     """Publishes the kept points and says anew which of the model's versions stand on the frontier."""
-    from sparsweep.search.with_mlflow import Publication, Registry
+    from sparsweep.search.with_mlflow import Registry
 
-    registry: Registry = Registry.open(tracking_uri=tracking_uri)
     example = task.load().validation.part(slice(0, 2)).inputs
     for point in kept_points(frontier, sweep.registry.keep):
         fence()
-        path = store.folder(point.trial).path / str(point.network)
-        version = registry.publish(
-            Publication(
-                model=sweep.model, sweep=folder.name, point=point, fingerprint=task.fingerprint(), example=example,
-                network=load_network(path, task.build), run_id=_run_of(ledger, store, point),
-                files={"network.safetensors": Path(f"{path}.safetensors"), "architecture.json": Path(f"{path}.json")},
-                tags=_device_tags(point) | _input_tags(task),
-            )
+        order = Order(
+            model=sweep.model, sweep=folder.name, point=point.as_json(), task=task.resolved().as_json(),
+            fingerprint=task.fingerprint(), path=str(store.folder(point.trial).path / str(point.network)),
+            example=example, run_id=_run_of(ledger, store, point), tags=_device_tags(point) | _input_tags(task),
         )  # fmt: skip
-        folder.note({point.id: {"model_version": version}})
+        folder.note({point.id: {"model_version": near_store(publish, (tracking_uri, order))}})
+    registry = Registry.open(tracking_uri=tracking_uri)
     return restand(registry, sweep.model, task.fingerprint(), sweep.objectives.directions)
 
 

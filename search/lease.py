@@ -163,7 +163,7 @@ def _content(*, ended: bool) -> dict[str, Any]:
 def _runs(process: int, started: float) -> bool:
     try:
         found = psutil.Process(process)
-        return abs(found.create_time() - started) < 1.0 and found.status() != psutil.STATUS_ZOMBIE
+        return bool(abs(found.create_time() - started) < 1.0 and found.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
         return False
 

@@ -104,10 +104,10 @@ class Meter:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(self.path, json.dumps(known))
         found = dict[str, list[Any]]()
-        for point, key in keys.items():
+        for name, key in keys.items():
             labels = [device if key in jobs and batch in jobs[key][2] else here for batch in BATCHES]
             cells = [cell(key, label, batch) for label, batch in zip(labels, BATCHES, strict=True)]
-            found[point] = [known[each] for each in cells if each in known]
+            found[name] = [known[each] for each in cells if each in known]
         return found
 
     def _known(self) -> dict[str, dict[str, Any]]:

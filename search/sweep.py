@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,12 +23,13 @@ from sparsweep.search import with_mlflow
 from sparsweep.search.catalogue import catalogue
 from sparsweep.search.clerk import Clerk
 from sparsweep.search.curve import AXES, curve_value, search_axes
-from sparsweep.search.delivery import Delivered, deliver
+from sparsweep.search.delivery import Delivered, Run, deliver
 from sparsweep.search.home import Home
 from sparsweep.search.lease import FencedOutError, Lease
 from sparsweep.search.progress import Progress
 from sparsweep.search.projector import Projector
 from sparsweep.search.proposals import Proposals, searched_points
+from sparsweep.search.publishing import put_files
 from sparsweep.search.refusals import refuse_unsuitable
 from sparsweep.search.sweep_folder import SweepFolder, Where
 from sparsweep.search.with_optuna import OUTAGES, PointsStudy, Study, open_storage, reason_of
@@ -142,7 +143,7 @@ def check(job: Job) -> None:
 
 
 def _run(job: Job, engine: "Engine", progress: Progress, lease: Lease) -> Delivered:
-    projector = Projector(open_ledger=lambda: _Ledger(job), say=progress.say, fence=lease.check)
+    projector = Projector(open_ledger=lambda: _Ledger(job, engine.near_store), say=progress.say, fence=lease.check)
     proposals = _proposals(job, progress, projector)
     proposals.fence = lease.check
     projector.start()
@@ -161,8 +162,8 @@ def _run(job: Job, engine: "Engine", progress: Progress, lease: Lease) -> Delive
     lease.check()
     return deliver(
         job.sweep, job.folder, job.store, job.task,
-        latency_file=job.home.path / "latency.json", run_alone=engine.alone, release=engine.release,
-        progress=progress,
+        latency_file=job.home.path / "latency.json", run_alone=engine.alone, near_store=engine.near_store,
+        release=engine.release, progress=progress,
         ledger=ledger.ledger if isinstance(ledger, _Ledger) else None, tracking_uri=job.tracking_uri,
         fence=lease.check,
     )  # fmt: skip
@@ -214,11 +215,15 @@ def _fitting(rows: Sequence[Row], method: str, space: Space) -> Sequence[Row]:
 class _Ledger:
     """Both projections of a record: its MLflow run, and its points in the second study."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, near_store: Run) -> None:
         with_mlflow.prepare_store(job.tracking_uri)
         self.job = job
+
+        def put(run_id: str, files: Mapping[str, bytes]) -> None:
+            near_store(put_files, (job.tracking_uri, run_id, files))
+
         self.ledger = with_mlflow.Ledger.open(
-            tracking_uri=job.tracking_uri, artifact_root=artifact_root(job), facts=facts_of(job)
+            tracking_uri=job.tracking_uri, artifact_root=artifact_root(job), facts=facts_of(job), put=put
         )
         space = job.space()
         self.study = PointsStudy.open(
@@ -268,8 +273,12 @@ class Engine:
         """Runs a function while nothing else runs on the device."""
         raise NotImplementedError
 
+    def near_store(self, function: Callable[..., Any], arguments: Sequence[Any]) -> Any:
+        """Runs a function where the artifact store can be reached."""
+        return function(*arguments)
+
     def release(self) -> None:
-        """Nothing will run any more."""
+        """Nothing will be measured any more."""
 
 
 class InlineEngine(Engine):
@@ -381,8 +390,21 @@ class RayEngine(Engine):
 
         return with_ray.exclusively(function, arguments)
 
+    def near_store(self, function: Callable[..., Any], arguments: Sequence[Any]) -> Any:
+        """On a node that says it can reach the artifact store; here where none says so."""
+        from sparsweep.search import with_ray
+
+        if self.slots.address is None:
+            return function(*arguments)
+        self._started.result()
+        return with_ray.near_store(function, arguments)
+
     def release(self) -> None:
-        """Ray is not needed any more: shut down behind what is left to do (it takes seconds)."""
+        """A Ray of our own is not needed any more: shut down behind what is left to do (it takes seconds)."""
+        if self.slots.address is None:
+            self._shut_down()
+
+    def _shut_down(self) -> None:
         from sparsweep.search import with_ray
 
         if not self._released:
@@ -390,7 +412,7 @@ class RayEngine(Engine):
             self._worker.submit(with_ray.shut_down)
 
     def close(self) -> None:
-        self.release()
+        self._shut_down()
         self._worker.shutdown(wait=True)
 
 

@@ -1,7 +1,9 @@
 """What MLflow keeps of one sweep: a parent run, a nested run per trial, and the frontier on the parent."""
 
+import json
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -14,6 +16,9 @@ from sparsweep.trainables.record import TrialRecord
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Run
+
+Put = Callable[[str, Mapping[str, bytes]], None]
+"""Uploads files, by name, to a run."""
 
 METRICS_PER_BATCH, PARAMS_PER_BATCH = 900, 100
 """MLflow takes at most 1000 entries of all kinds and 100 parameters in one `log_batch`."""
@@ -55,6 +60,8 @@ class Ledger:
     experiment_id: str
     run_id: str
     """The parent run."""
+    put: Put | None = None
+    """Uploads files to a run; None uploads them from here."""
     _children: dict[str, tuple[str, bool]] = field(default_factory=dict)
     """Run and whether it has ended, by trial tag."""
     _unsure: bool = True
@@ -62,7 +69,7 @@ class Ledger:
     _frontier_steps: set[int] | None = None
 
     @classmethod
-    def open(cls, *, tracking_uri: str, artifact_root: str | None, facts: SweepFacts) -> Self:
+    def open(cls, *, tracking_uri: str, artifact_root: str | None, facts: SweepFacts, put: Put | None = None) -> Self:
         """The sweep's ledger, made if need be; its parent run is at work (RUNNING) until `finish`.
 
         Args:
@@ -70,6 +77,7 @@ class Ledger:
             artifact_root: Folder or URI under which the sweep's artifacts go. None leaves it to the server; a
                 database has nobody to decide, so it needs one.
             facts: What the parent run carries.
+            put: Uploads files to a run where this process cannot reach the artifact store.
 
         Raises:
             ValueError: a database without `artifact_root`; an experiment of this name was deleted.
@@ -81,11 +89,10 @@ class Ledger:
         with exclusively(tracking_uri, facts.name):
             experiment_id = _experiment(client, facts.name, artifact_root)
             parent = _parent(client, experiment_id, facts)
-        ledger = cls(client, facts.name, experiment_id, parent.info.run_id)
+        ledger = cls(client, facts.name, experiment_id, parent.info.run_id, put)
         new = {k: v for k, v in facts.params.items() if k not in parent.data.params}
         _log(client, ledger.run_id, params=new)
-        client.log_text(ledger.run_id, facts.sweep_yaml, "sweep.yaml")
-        client.log_dict(ledger.run_id, dict(facts.environment), "environment.json")
+        ledger._put({"sweep.yaml": facts.sweep_yaml.encode(), "environment.json": _json(facts.environment)})
         return ledger
 
     def log_trial(self, record: TrialRecord, *, curve_value: float | None = None) -> str:
@@ -125,9 +132,7 @@ class Ledger:
             pictures: Files that are logged under their own names.
             hypervolume_history: (step, timestamp in ms, value); a step once written stays as it is.
         """
-        self.client.log_dict(self.run_id, dict(frontier), "frontier.json")
-        for picture in pictures:
-            self.client.log_artifact(self.run_id, str(picture))
+        self._put({"frontier.json": _json(frontier), **{path.name: path.read_bytes() for path in pictures}})
         if self._frontier_steps is None:
             self._frontier_steps = {m.step for m in self.client.get_metric_history(self.run_id, "hypervolume")}
         new = [entry for entry in hypervolume_history if entry[0] not in self._frontier_steps]
@@ -138,6 +143,12 @@ class Ledger:
         """Ends the parent run; KILLED is a sweep that was stopped and may be resumed."""
         if self.client.get_run(self.run_id).info.status != status:
             self.client.set_terminated(self.run_id, status)
+
+    def _put(self, files: Mapping[str, bytes]) -> None:
+        if self.put is None:
+            put_files(self.client, self.run_id, files)
+        else:
+            self.put(self.run_id, files)
 
     def _child(self, tag: str) -> tuple[str, bool] | None:
         if tag not in self._children and self._unsure:
@@ -155,6 +166,18 @@ class Ledger:
         run = self.client.create_run(self.experiment_id, start_time=record.started_ms, tags=tags, run_name=name)
         self._children[tag], self._unsure = (run.info.run_id, False), False
         return str(run.info.run_id)
+
+
+def put_files(client: "MlflowClient", run_id: str, files: Mapping[str, bytes]) -> None:
+    """Artifacts of a run by name, replacing older ones."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in files.items():
+            (Path(folder) / name).write_bytes(content)
+        client.log_artifacts(run_id, folder)
+
+
+def _json(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(dict(content), indent=2).encode()
 
 
 def git_commit(folder: Path) -> str | None:

@@ -5,6 +5,7 @@ from sparsweep.search.with_ray.cluster import (
     Slots,
     described,
     exclusively,
+    near_store,
     node_count,
     refuse_other_versions,
     shut_down,
@@ -14,6 +15,7 @@ from sparsweep.search.with_ray.cluster import (
 from sparsweep.search.with_ray.trials import PruningTrainable, SourceSearcher, plan_as_json, plan_from, run_trials
 
 __all__ = [
-    "ADVICE", "PruningTrainable", "Slots", "SourceSearcher", "described", "exclusively", "node_count", "open_doors",
-    "plan_as_json", "plan_from", "refuse_other_versions", "run_trials", "shut_down", "slot_count", "start", "warning",
+    "ADVICE", "PruningTrainable", "Slots", "SourceSearcher", "described", "exclusively", "near_store", "node_count",
+    "open_doors", "plan_as_json", "plan_from", "refuse_other_versions", "run_trials", "shut_down", "slot_count", "start",
+    "warning",
 ]  # fmt: skip

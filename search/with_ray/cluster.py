@@ -14,6 +14,10 @@ settle()
 
 import ray  # noqa: E402
 
+STORE = "artifact_store"
+"""Resource of nodes that can reach the artifact store: `ray start --resources '{"artifact_store": 1}'`."""
+STORED_WITHIN_S = 900.0
+"""How long one upload may take, waiting for such a node included."""
 ANSWER_S = 60.0
 """How long a node has to start a process and answer."""
 
@@ -172,3 +176,19 @@ def exclusively(function: Callable[..., Any], arguments: Sequence[Any]) -> Any:
         return ray.get(ray.remote(num_cpus=cpus)(function).remote(*arguments))
     except ray.exceptions.RayTaskError as fault:  # its text is a page: what the function itself said is enough
         raise fault.cause from None
+
+
+def near_store(function: Callable[..., Any], arguments: Sequence[Any]) -> Any:
+    """Runs `function(*arguments)` on a node that has the resource STORE; in this process where no node has it.
+
+    The node's own environment counts there, its credentials for the store among it.
+    """
+    if not any(node["Alive"] and STORE in node["Resources"] for node in ray.nodes()):
+        return function(*arguments)
+    task = ray.remote(num_cpus=0, resources={STORE: 0.001}, max_retries=0)(function)
+    try:
+        return ray.get(task.remote(*arguments), timeout=STORED_WITHIN_S)
+    except ray.exceptions.RayTaskError as fault:
+        raise fault.cause from None
+    except ray.exceptions.GetTimeoutError as fault:
+        raise TimeoutError(f"no node with the resource {STORE} answered within {STORED_WITHIN_S:.0f} s") from fault

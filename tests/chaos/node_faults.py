@@ -26,11 +26,18 @@ LONG = SMALL.replace("epochs: 2", "epochs: 400")
 @contextlib.contextmanager
 def nodes(count: int) -> Iterator[tuple[Any, list[Any]]]:
     """A Ray cluster of real nodes on this machine: a head without CPUs and so many with one CPU each."""
+    with cluster_of(num_cpus=0) as cluster:
+        yield cluster, [add(cluster) for _ in range(count)]
+
+
+@contextlib.contextmanager
+def cluster_of(**head: Any) -> Iterator[Any]:
+    """A Ray cluster whose head is given so much."""
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": 80_000_000})
+    cluster = Cluster(initialize_head=True, head_node_args={"object_store_memory": 80_000_000, **head})
     try:
-        yield cluster, [add(cluster) for _ in range(count)]
+        yield cluster
     finally:
         cluster.shutdown()
 

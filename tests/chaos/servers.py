@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,6 +35,8 @@ class MlflowServer:
 
     folder: Path
     backend: str
+    store: Sequence[str] = ()
+    """Options for its artifacts; as default it takes them itself."""
     port: int = field(default_factory=free_port)
     process: "subprocess.Popen[bytes] | None" = None
 
@@ -48,8 +50,8 @@ class MlflowServer:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
         command = [
             str(Path(sys.executable).parent / "mlflow"), "server", "--host", "127.0.0.1", "--port", str(self.port),
-            "--workers", "1", "--backend-store-uri", self.backend, "--serve-artifacts",
-            "--artifacts-destination", str(self.folder / "artifacts"),
+            "--workers", "1", "--backend-store-uri", self.backend,
+            *(self.store or ("--serve-artifacts", "--artifacts-destination", str(self.folder / "artifacts"))),
         ]  # fmt: skip
         with (self.folder / "log.txt").open("ab") as log:
             self.process = subprocess.Popen(command, cwd=self.folder, env=environment, stdout=log, stderr=log)
@@ -73,9 +75,9 @@ class MlflowServer:
 
 
 @contextlib.contextmanager
-def mlflow_server(folder: Path, backend: str | None = None) -> Iterator[MlflowServer]:
+def mlflow_server(folder: Path, backend: str | None = None, store: Sequence[str] = ()) -> Iterator[MlflowServer]:
     """A server that answers, on a SQLite file of its own unless told otherwise."""
-    server = MlflowServer(folder, backend or f"sqlite:///{folder / 'server.db'}")
+    server = MlflowServer(folder, backend or f"sqlite:///{folder / 'server.db'}", store)
     server.start()
     try:
         yield server
