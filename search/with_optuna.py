@@ -6,7 +6,9 @@ With `descent: none` a row is one point and the study is multi-objective. The po
 """
 
 import json
+import random
 import re
+import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,12 +45,21 @@ class Outcome:
     """Per constraint, how far it is missed; <= 0 where it is met. Only for studies with one point a row."""
 
 
+SCHEMA_WAITS_S = (0.5, 1.0, 2.0, 4.0)
+"""Between tries at a database in which somebody else is making the tables."""
+
+
 def open_storage(url: str) -> optuna.storages.BaseStorage:
     """Raises ValueError where the URL's database cannot be opened."""
     try:
-        if url.startswith("sqlite"):
-            return optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
-        return optuna.storages.RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+        for wait_s in SCHEMA_WAITS_S:
+            try:
+                return _storage(url)
+            except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as fault:
+                if not _is_half_made(fault):
+                    raise
+                time.sleep(random.uniform(0.5, 1.0) * wait_s)
+        return _storage(url)
     except Exception as fault:
         if type(fault) is sqlalchemy.exc.DatabaseError and url.startswith("sqlite"):  # damaged, not out of reach
             raise ValueError(
@@ -59,6 +70,18 @@ def open_storage(url: str) -> optuna.storages.BaseStorage:
             f"study storage {without_password(url)} cannot be opened ({reason_of(fault)}): give --study-storage "
             "a database URL such as sqlite:///studies.db or postgresql://user@host/name"
         ) from fault
+
+
+def _storage(url: str) -> optuna.storages.RDBStorage:
+    local = {"connect_args": {"timeout": 60}}
+    return optuna.storages.RDBStorage(url, engine_kwargs=local if url.startswith("sqlite") else {"pool_pre_ping": True})
+
+
+def _is_half_made(fault: BaseException) -> bool:
+    """Whether the tables are being made by another driver right now: each makes those that it does not see."""
+    causes = (fault, fault.__cause__)
+    doubled = (sqlalchemy.exc.IntegrityError, sqlalchemy.exc.ProgrammingError)
+    return any(isinstance(each, doubled) or "already exists" in str(each) for each in causes)
 
 
 def reason_of(fault: BaseException) -> str:

