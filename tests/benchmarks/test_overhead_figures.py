@@ -167,3 +167,12 @@ def test_lines_and_verdicts_of_the_digits() -> None:
     ahead, behind = Paired.of([0.95, 0.95], [0.94, 0.93]), Paired.of([0.9, 0.9], [0.92, 0.91])
     assert [met for _, met in verdicts(sweeps, ahead)] == [True, True]
     assert [met for _, met in verdicts(sweeps[1:], behind)] == [False, False]
+
+
+def test_steady_speed_counts_what_lies_in_the_time_when_all_slots_have_work() -> None:
+    from tests.benchmarks.scale import steady_speed
+
+    minute = 60_000
+    assert steady_speed([(0, minute), (0, minute), (minute, 2 * minute), (minute, 2 * minute)]) == 2.0
+    late = [(0, 4 * minute), (3 * minute, 4 * minute), (4 * minute, 9 * minute), (4 * minute, 5 * minute)]
+    assert steady_speed(late) == (1 / 4 + 1 + 1 / 5 + 1) / 2  # between the third minute and the fifth
