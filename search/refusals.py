@@ -83,6 +83,8 @@ def _refusals(name: str, rows: Sequence[Row], net: nn.Module, task: Task, code_r
 
 def _refusal(chosen: type[Method], knobs: Row, net: nn.Module, task: Task, *, rehearsing: bool) -> str | None:
     """Why the method cannot be run with these knobs; None where it can."""
+    if chosen.wants_classes and not task.load().has_classes:
+        return "it reads each label as one class, and these data have other targets: leave the method out"
     try:
         method = chosen(**knobs)
         method.check(net, task.example_shape)

@@ -254,6 +254,7 @@ def facts_of(job: Job) -> with_mlflow.SweepFacts:
             "sampler": sweep.sampler.name, "seed": sweep.sampler.seed, "trials": sweep.budget.trials,
             "epochs": sweep.budget.epochs, "objectives": ",".join(sweep.objectives.directions),
             "constraints": "; ".join(map(str, sweep.constraints)),
+            **{f"task.{k}": v for k, v in sweep.task.written().items() if k not in ("network", "data")},
             **{f"trial.{name}": value for name, value in sweep.trial.items()},
         },
         fingerprint=job.task.fingerprint(), seed=sweep.sampler.seed, sweep_yaml=sweep.yaml_text,

@@ -37,9 +37,10 @@ class TrialOptions:
     """Filters that can only be removed together (residual additions, heads): `mean` cuts them together, by the mean of
     their scores; `all` cuts each by its own, and a channel goes when all of them agree."""
     channel_multiple: int = 1
-    """A cut of groups leaves every layer a multiple of so many: 1, 4, 8 or 16."""
+    """A cut of groups in the descent leaves every layer a multiple of so many: 1, 4, 8 or 16. The method's own cut is
+    measured as the method makes it."""
     minimum_width: int = 1
-    """A cut of groups leaves every layer at least so many."""
+    """A cut of groups in the descent leaves every layer at least so many."""
     include: str = "*"
     """Glob patterns of the paths of layers that may be pruned, separated by commas."""
     exclude: str = ""

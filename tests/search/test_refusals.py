@@ -91,6 +91,22 @@ def test_where_every_setting_is_refused_none_is_named_and_other_methods_are_fine
     refuse_unsuitable(("gasl",), space, DIGITS, None)
 
 
+@pytest.mark.parametrize(
+    ("network", "data", "given"),
+    [("regressor", "load_brightness", {"loss": "squared", "score": "within"}), ("segmenter", "load_segments", {})],
+)
+def test_a_method_that_reads_classes_is_refused_where_there_are_none(
+    network: str, data: str, given: dict[str, str]
+) -> None:
+    own = "tests.trainables.own_examples"
+    named = {key: f"{own}:{value}" for key, value in given.items()}
+    task = Task(network=f"{own}:{network}", data=f"{own}:{data}", code_root=Path(__file__).parents[2], **named)
+    space = of_methods({name: METHODS[name].default_space for name in ("anp", "magnitude")})
+    with pytest.raises(ValueError, match="method anp: it reads each label as one class, and these data have other"):
+        refuse_unsuitable(("anp", "magnitude"), space, task, None)
+    refuse_unsuitable(("magnitude",), space, task, None)
+
+
 OWN = """
 from dataclasses import dataclass
 from sparsweep.spaces.space import Choice, Float, Knob, Space

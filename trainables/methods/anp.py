@@ -62,6 +62,7 @@ class Anp(Method):
     """What orders a layer's weights: the top-down pass; the controls are `magnitude` (|w|) and `random`."""
 
     paper: ClassVar[str] = "Biparva, Tsotsos 2020, arXiv:2005.04559 (reconstruction)"
+    wants_classes: ClassVar[bool] = True
     ablation: ClassVar[Row] = {"evidence": "magnitude"}
     allowed: ClassVar[Mapping[str, Float | Int | Choice]] = {
         "rounds": Int(low=1, high=1000),

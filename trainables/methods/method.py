@@ -30,6 +30,8 @@ class Method(ABC):
     """Authors, year, identifier; `none (control)` for a control."""
     descends: ClassVar[bool] = True
     """Whether its network is cut further; false for `dense`."""
+    wants_classes: ClassVar[bool] = False
+    """Whether `prepare` reads labels as classes: a task with other targets is refused."""
     allowed: ClassVar[Mapping[str, Float | Int | Choice]]
     """The widest legal range of every knob."""
     default_space: ClassVar[Space]

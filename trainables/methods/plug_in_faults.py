@@ -54,6 +54,7 @@ def _attribute_faults(found: type[Method]) -> Iterator[str]:
         "default_space": (Space, "a Space of the knobs that are searched by default"),
         "known_good": (tuple, "a tuple of settings, such as ({'threshold': 0.1},)"),
         "descends": (bool, "true or false"),
+        "wants_classes": (bool, "true or false"),
     }
     for name, (kind, meaning) in kinds.items():
         value = getattr(found, name, MISSING)

@@ -93,6 +93,11 @@ class Data:
         return total.hexdigest()
 
     @property
+    def has_classes(self) -> bool:
+        """Whether every example's label is one class."""
+        return self.train.labels.dtype == torch.int64 and self.train.labels.dim() == 1
+
+    @property
     def class_count(self) -> int:
         """One more than the largest label that lies in memory; 0 where the targets are not classes."""
         splits = (self.train, self.validation, self.test)
