@@ -28,6 +28,5 @@ SCENARIOS: Mapping[str, Callable[[Path], Outcome]] = {
 QUICK: Mapping[str, Callable[[Path], Outcome]] = {
     "two-drivers": driver_faults.two_drivers,
     "tracking-down": partial(store_faults.tracking_server_down, down_s=15, trials=12),
-    "checkpoint-damaged": damage.checkpoint_half_written,
 }
 """Among the ordinary tests, some of them in a short form; all at full length take the better part of an hour."""

@@ -17,6 +17,7 @@ def _marks(name: str) -> list[pytest.MarkDecorator]:
 
 
 @pytest.mark.filterwarnings("ignore")  # of the engines, which are asked here about what the sweeps left
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", QUICK)
 def test_a_fault_in_short_leaves_nothing_lost_and_nothing_doubled(name: str, tmp_path: Path) -> None:
     outcome = QUICK[name](tmp_path)

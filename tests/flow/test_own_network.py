@@ -67,6 +67,7 @@ registry: {model: photos, keep: 2}
 """
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("network", "stem"), [("torchvision/resnet18", ", stem: cifar"), ("'mine:build'", "")], ids=["resnet18", "own"]
 )
@@ -78,7 +79,7 @@ def test_a_folder_of_photos_ends_as_versions_of_the_recorded_accuracy(
     (shell.folder / "mine.py").write_text(block("python", "load_digits").replace("Conv2d(1,", "Conv2d(3,"))
     text = PHOTOS.replace("NETWORK", network).replace("ROOT", str(cifar)).replace("STEM", stem)
     (shell.folder / "photos.yaml").write_text(text)
-    ended = shell.run("run", "photos.yaml", "--inline")
+    ended = shell.run("run", "photos.yaml", "--inline", timeout_s=800)
     assert ended.returncode == 0, ended.stderr
     points = json.loads((shell.home / "sweeps" / "photos" / "frontier.json").read_text())["points"]
     versions = [point for point in points if point["model_version"] is not None]
