@@ -42,8 +42,8 @@ trial: {cuts: 8, finetune_epochs: 1}
 sampler: {name: random, seed: 0}
 registry: {model: NAME, keep: 1}
 """
-SPEED_TRIALS = 24
-TURNS = 3
+SPEED_TRIALS = 16
+TURNS = 2
 
 
 @dataclass(frozen=True, kw_only=True)

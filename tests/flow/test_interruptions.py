@@ -74,8 +74,8 @@ def test_ctrl_c_stops_cleanly_says_how_to_resume_and_keeps_what_finished(shell: 
     process = shell.start("run", "small.yaml", "--trials", "50")
     wait_for_records(shell, process, "small", 1)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=100)
-    assert process.returncode == 130
+    _, err = process.communicate(timeout=250)
+    assert process.returncode == 130, err
     assert "sparsweep resume small" in err
     assert "Traceback" not in err
     kept = len(records_of(shell, "small"))

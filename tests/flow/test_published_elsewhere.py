@@ -14,6 +14,7 @@ from tests.chaos.servers import mlflow_server
 from tests.flow.conftest import SMALL
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore"),  # of the engines
     pytest.mark.skipif(
         not (can_mount() and shutil.which("unshare")), reason="hiding a folder from a process needs root"
