@@ -70,6 +70,7 @@ def test_a_driver_killed_at_a_random_moment_resumes_with_every_trial_exactly_onc
     assert_every_trial_once(shell, "small", TRIALS)
 
 
+@pytest.mark.timeout(600)
 def test_ctrl_c_stops_cleanly_says_how_to_resume_and_keeps_what_finished(shell: Shell) -> None:
     process = shell.start("run", "small.yaml", "--trials", "50")
     wait_for_records(shell, process, "small", 1)
