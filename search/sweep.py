@@ -120,7 +120,9 @@ def _hold_and_run(job: Job, console: "Console") -> Delivered:
     with job.folder.held(job.where) as lease:
         job.folder.create(job.sweep, job.where)
         progress = Progress(job.sweep.budget.trials, job.axes, job.sweep.constraints, job.folder.path / "status.json")
-        lease.start(on_stop=lambda: os.kill(os.getpid(), signal.SIGINT))  # as Ctrl-C would, wherever the driver is
+        # As Ctrl-C would, wherever the driver is; not by SIGINT itself, which a shell's background job ignores.
+        signal.signal(signal.SIGUSR1, signal.default_int_handler)
+        lease.start(on_stop=lambda: os.kill(os.getpid(), signal.SIGUSR1))
         try:
             with progress.shown(console), _engine(job) as engine:
                 return _run(job, engine, progress, lease)

@@ -4,6 +4,7 @@ import json
 import random
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -86,6 +87,21 @@ def test_ctrl_c_stops_cleanly_says_how_to_resume_and_keeps_what_finished(shell: 
     ended = shell.run("resume", "small", "--trials", str(kept + 2), "--inline")
     assert ended.returncode == 0, ended.stderr
     assert len(records_of(shell, "small")) >= kept + 2
+
+
+@pytest.mark.timeout(600)
+def test_a_background_job_that_ignores_ctrl_c_is_stopped_by_the_command(shell: Shell) -> None:
+    deaf = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh", sys.executable, "-m", "sparsweep.search.cli"]
+    process = subprocess.Popen(
+        [*deaf, "run", "small.yaml", "--trials", "50"], cwd=shell.folder, env=shell.environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    wait_for_records(shell, process, "small", 1)
+    process.send_signal(signal.SIGINT)
+    assert shell.run("stop", "small").returncode == 0
+    _, err = process.communicate(timeout=250)
+    assert process.returncode == 130, err
+    assert "sparsweep resume small" in err
 
 
 SHORT = """
