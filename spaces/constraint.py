@@ -93,6 +93,7 @@ def _bound(figure: str, text: str) -> float:
     bound = float(f"{mantissa}e{int(exponent or 0) - (2 if percent else 0)}")
     if not math.isfinite(bound):
         raise ValueError(f"{shown(text)} is not a finite number: write {figure} against one, such as 0.97")
+    text = "".join(text.split())  # between number and % there may be any white space
     if percent and figure not in SHARES:
         raise ValueError(f"{figure} is not a share, so {text} of it means nothing: write a plain number")
     if figure in SHARES and not 0 <= bound <= 1:

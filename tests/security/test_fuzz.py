@@ -4,6 +4,7 @@ import pytest
 
 from sparsweep.search.catalogue import catalogue
 from sparsweep.search.cli import main
+from sparsweep.spaces.constraint import Constraint
 from sparsweep.spaces.faults import SweepFileError
 from sparsweep.spaces.load import Overrides, read_sweep
 from tests.security import fuzz
@@ -63,3 +64,8 @@ def test_the_command_reports_its_figures(capsys: pytest.CaptureFixture[str]) -> 
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("40 cases, ")
     assert last.endswith(", 0 failed")
+
+
+def test_white_space_before_a_percent_sign_forges_no_line() -> None:
+    with pytest.raises(ValueError, match=r"cannot be held against 1e5%$"):
+        Constraint.parse("macs_removed <= 1e5\r%")
