@@ -59,9 +59,13 @@ def time_networks(task: Mapping[str, Any], jobs: Sequence[Job]) -> tuple[str, Ti
 
 
 def shape_key(network: str, architecture: Mapping[str, Any]) -> str:
-    """What latency depends on: the network (see `Task.identity`) and the in- and outputs of every layer."""
-    layers = architecture["layers"]
-    return f"{network}|" + ",".join(f"{name}:{layer['in']}x{layer['out']}" for name, layer in layers.items())
+    """What latency depends on: the network (see `Task.identity`) and the in- and outputs of every layer (`s`: selected)
+    from more."""
+
+    def shape(layer: Mapping[str, Any]) -> str:
+        return f"{layer['in']}{'s' if layer.get('selected') else ''}x{layer['out']}"
+
+    return f"{network}|" + ",".join(f"{name}:{shape(layer)}" for name, layer in architecture["layers"].items())
 
 
 def cell(key: str, device: str, batch: int) -> str:

@@ -26,18 +26,21 @@ def prunable_layers(net: nn.Module) -> dict[str, Prunable]:
 def scored_layers(net: nn.Module, granularity: Granularity) -> dict[str, Prunable]:
     """The layers whose groups a method may prune.
 
-    `filter` spares the output layers (their groups are the classes), `input` those that read the network's input (their
-    groups are its channels). A layer with fewer than two groups is left alone, and one that the outline's patterns
-    exclude or that the output does not depend on. Without an outline the last layer by definition is the output and the
-    first one the input.
+    `filter` spares the output layers (their groups are the classes), `input` the convolutions that read the network's
+    input (their groups are an image's colours; a linear layer's are its pixels, of which some may do). A layer with
+    fewer than two groups is left alone, and one that the outline's patterns exclude or that the output does not depend
+    on. Without an outline the last layer by definition is the output and the first one the input.
     """
     layers = prunable_layers(net)
     outline = outline_of(net)
-    if outline is None:
-        spared = {"filter": set(list(layers)[-1:]), "input": set(list(layers)[:1]), "weight": set()}[granularity]
-    else:
-        ends = {"filter": outline.outputs, "input": outline.inputs, "weight": frozenset[str]()}[granularity]
-        spared = {name for name in layers if name in ends | outline.idle or not outline.allows(name)}
+    spared: set[str] = set()
+    if granularity == "filter":
+        spared |= outline.outputs if outline else set(list(layers)[-1:])
+    elif granularity == "input":
+        first = outline.inputs if outline else set(list(layers)[:1])
+        spared |= {name for name in first if isinstance(layers[name], nn.Conv2d)}
+    if outline:
+        spared |= {name for name in layers if name in outline.idle or not outline.allows(name)}
     return {
         name: layer
         for name, layer in layers.items()

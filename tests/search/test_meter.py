@@ -51,8 +51,10 @@ def delivered(folder: Path, trial: int, widths: tuple[int, int]) -> Point:
 
 
 def test_a_key_names_the_network_and_every_layers_shape() -> None:
-    layers = {"conv1": {"in": 1, "out": 4}, "fc": {"in": 64, "out": 10}}
+    layers: dict[str, dict[str, int]] = {"conv1": {"in": 1, "out": 4}, "fc": {"in": 64, "out": 10}}
     assert shape_key("lenet", {"layers": layers}) == "lenet|conv1:1x4,fc:64x10"
+    layers["fc"]["selected"] = True
+    assert shape_key("lenet", {"layers": layers}) == "lenet|conv1:1x4,fc:64sx10"
     assert cell("lenet|fc:64x10", "cpu A", 32) == "lenet|fc:64x10|cpu A|eager|b32|t1"
 
 

@@ -30,7 +30,9 @@ def _net(method: L0, log_alpha: list[float]) -> nn.Module:
     net = mlp(2, 2, 1)
     filled(prunable_layers(net)["0"], [[3, 4], [0, 1]], [1, 2])
     filled(prunable_layers(net)["2"], [[1, 1]])
-    return _gated(method, net, {"0" if method.granularity == "filter" else "2": log_alpha})
+    if method.granularity == "filter":
+        return _gated(method, net, {"0": log_alpha})
+    return _gated(method, net, {"0": [9.0, 9.0], "2": log_alpha})
 
 
 def test_settled_gates_stretch_and_clip() -> None:
@@ -62,11 +64,14 @@ def test_the_open_probability_by_hand() -> None:
     assert open_probability(tensor([0.0])).item() == pytest.approx(0.8318, abs=1e-4)
 
 
-@pytest.mark.parametrize(("granularity", "weights"), [("filter", 2), ("input", 1)])
-def test_the_penalty_counts_the_weights_of_every_group(granularity: str, weights: int) -> None:
+@pytest.mark.parametrize(
+    ("granularity", "expected"),
+    [("filter", 2 * 2 * 0.8318), ("input", 2 * 2 * 1.0 + 2 * 1 * 0.8318)],  # groups x weights of each x open
+)
+def test_the_penalty_counts_the_weights_of_every_group(granularity: str, expected: float) -> None:
     method = L0(granularity=granularity, sparsity_strength=0.1)  # type: ignore[arg-type]
     net = _net(method, [0.0, 0.0])
-    assert float(method.penalty(net).detach()) == pytest.approx(0.1 * 2 * weights * 0.8318, abs=1e-4)
+    assert float(method.penalty(net).detach()) == pytest.approx(0.1 * expected, abs=1e-4)
 
 
 def test_the_expected_number_of_weights_is_what_draws_give() -> None:

@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from sparsweep.trainables.compact.attention import split_attention
 from sparsweep.trainables.compact.removal import Compacted
+from sparsweep.trainables.compact.selection import SelectedLinear
 from sparsweep.trainables.compact.sites import remover
 from sparsweep.trainables.groups import Prunable, prunable_layers
 from sparsweep.trainables.record import write_atomically
@@ -44,7 +45,8 @@ def describe(network: str, compacted: Compacted, example_shape: tuple[int, ...])
 def _shape(layer: Prunable) -> dict[str, Any]:
     if isinstance(layer, nn.Conv2d):
         return {"type": "Conv2d", "out": layer.out_channels, "in": layer.in_channels, "groups": layer.groups}
-    return {"type": "Linear", "out": layer.out_features, "in": layer.in_features}
+    shape = {"type": "Linear", "out": layer.out_features, "in": layer.in_features}
+    return {**shape, "selected": True} if isinstance(layer, SelectedLinear) else shape
 
 
 def _norms(net: nn.Module) -> list[tuple[str, _BatchNorm]]:
@@ -111,6 +113,8 @@ def _resize(net: nn.Module, shapes: Mapping[str, Mapping[str, Any]], norms: Mapp
 
 
 def _resized(layer: Prunable, shape: Mapping[str, Any]) -> Prunable:
+    if shape.get("selected"):
+        return SelectedLinear(shape["in"], shape["out"], bias=layer.bias is not None)
     if isinstance(layer, nn.Linear):
         return nn.Linear(shape["in"], shape["out"], bias=layer.bias is not None)
     return nn.Conv2d(

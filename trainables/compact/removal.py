@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from sparsweep.trainables.compact.coupling import Couplings, example_of
 from sparsweep.trainables.compact.generic import generic_copy, zero_columns
+from sparsweep.trainables.compact.selection import SelectedLinear, select_inputs
 from sparsweep.trainables.compact.sites import Coupling, grouped, narrow, with_one_left
 from sparsweep.trainables.groups import Prunable, drop_masks, prunable_layers
 
@@ -52,14 +53,19 @@ def compact(net: nn.Module, couplings: Couplings) -> Compacted:
     left = live_groups(net, couplings)
     smaller = drop_masks(copy.deepcopy(net)).eval()
     narrow(smaller, couplings.groups, left)
-    if not all(bool(keep.all()) for keep in left):
-        _check_runs(net, smaller, couplings.example_shape)
+    selected = select_inputs(smaller, couplings.example_shape)
+    if selected is not smaller or not all(bool(keep.all()) for keep in left):
+        _check_runs(net, selected, couplings.example_shape)
     kept = {name: torch.ones(len(layer.weight), dtype=torch.bool) for name, layer in prunable_layers(net).items()}
     for coupling, keep in zip(couplings.groups, left, strict=True):
         for site in coupling.makers:
             kept[site.layer] &= (site.unit_of < 0) | keep[site.unit_of.clamp_min(0)]
     indices = {name: units.nonzero().flatten().tolist() for name, units in kept.items()}
-    return Compacted(net=smaller, kept=indices, coverage=couplings.report())
+    taken = {n: m.in_features for n, m in prunable_layers(selected).items() if isinstance(m, SelectedLinear)}
+    coverage = [
+        {**row, "inputs_selected": taken[row["layer"]]} if row["layer"] in taken else row for row in couplings.report()
+    ]
+    return Compacted(net=selected, kept=indices, coverage=coverage)
 
 
 @torch.no_grad()
