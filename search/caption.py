@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sparsweep.search.figures import label
 from sparsweep.search.frontier import Frontier
-from sparsweep.trainables.point import Point
+from sparsweep.trainables.point import Latency, Point
 
 MOST_DRAWN = 4
 
@@ -37,5 +37,24 @@ def conditions_of(frontier: Frontier) -> str:
 def timing_of(points: Sequence[Point]) -> list[str]:
     """How the speedups were measured, one text for each way; empty where nothing was timed."""
     largest = [point.timing for point in points if point.timing]
-    ways = {f"batch {r.batch}, {r.threads} thread{'s' * (r.threads > 1)}, {r.device}" for r in largest}
+    ways = {f"batch {r.batch}, {r.threads} thread{'s' * (r.threads > 1)}, {ran(r)}, {r.device}" for r in largest}
     return [f"speedup measured at {way}" for way in sorted(ways)]
+
+
+def speedups_measured(points: Sequence[Point]) -> list[str]:
+    """A line for every way in which speedups were measured, with how many pairs at least."""
+    pairs: dict[str, int] = {}
+    for record in (point.timing for point in points if point.timing):
+        threads = f"{record.threads} thread{'s' * (record.threads > 1)}"
+        way = f"speedup on {record.device}, batch {record.batch}, {threads}, {ran(record)}"
+        pairs[way] = min(record.pairs, pairs.get(way, record.pairs))
+    return [
+        f"{way}: medians of {least} or more interleaved pairs, spread (IQR / median) at most 0.1"
+        for way, least in sorted(pairs.items())
+    ]
+
+
+def ran(record: Latency) -> str:
+    """What ran the networks: `eager`, or `compact onnx, dense channels_last`."""
+    same = record.runtime == record.dense_runtime
+    return record.runtime if same else f"compact {record.runtime}, dense {record.dense_runtime}"

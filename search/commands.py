@@ -118,6 +118,7 @@ def _work(job: "Job") -> int:
 
 def _tell(job: "Job", delivered: "Delivered", console: "Console") -> None:
     """The end of a sweep: table, pictures, versions, what to type next."""
+    from sparsweep.search.caption import speedups_measured
     from sparsweep.search.report import frontier_table
 
     frontier = delivered.frontier
@@ -133,13 +134,8 @@ def _tell(job: "Job", delivered: "Delivered", console: "Console") -> None:
     title = f"{len(frontier.points)} points on the frontier of {job.folder.name}"
     console.print(frontier_table(frontier.points, frontier.objectives, title=title, width=console.width))
     line(f"hypervolume {frontier.macs_hypervolume:.4f} (validation accuracy x share of MACs removed, reference 0, 0)")
-    timed = [p.timing for p in frontier.points if p.timing]
-    if timed:
-        at, pairs = timed[0], min(record.pairs for record in timed)
-        line(
-            f"speedup on {at.device}, batch {at.batch}, {at.threads} thread, {at.runtime}: medians of {pairs} or more "
-            "interleaved pairs, spread (IQR / median) at most 0.1"
-        )
+    for way in speedups_measured(frontier.points):
+        line(way)
     if delivered.noisy:
         line(f"{delivered.noisy} networks could not be timed quietly: sparsweep resume {job.folder.name} tries again")
     for picture in delivered.pictures:

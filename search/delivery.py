@@ -13,7 +13,7 @@ from sparsweep.search.curve import headline, near_front
 from sparsweep.search.frontier import Frontier, hypervolume
 from sparsweep.search.knee import aliases
 from sparsweep.search.lease import FencedOutError
-from sparsweep.search.meter import Meter
+from sparsweep.search.meter import Meter, Timing
 from sparsweep.search.progress import Progress
 from sparsweep.search.proposals import searched_points
 from sparsweep.search.publishing import Order, publish
@@ -23,7 +23,7 @@ from sparsweep.search.sweep_folder import SweepFolder, points_of
 from sparsweep.spaces.sweep_file import SweepFile
 from sparsweep.trainables.compact.architecture import load_network
 from sparsweep.trainables.measures.accuracy import accuracy
-from sparsweep.trainables.point import SPEEDUP_BATCH, Point
+from sparsweep.trainables.point import Point
 from sparsweep.trainables.record import TrialStore, write_atomically
 from sparsweep.trainables.tasks import Task
 
@@ -63,7 +63,7 @@ def deliver(
         release: told when nothing more is measured.
         fence: raises where another driver has taken the sweep over: nothing more is written.
     """
-    noisy = _time(sweep, folder, store, task, Meter(latency_file, run_alone), progress)
+    noisy = _time(sweep, folder, store, task, Meter(latency_file, run_alone, timing_of(sweep)), progress)
     release()
     fence()
     frontier, points = frontier_now(sweep, folder, store)
@@ -107,13 +107,28 @@ def _time(
     """Times what is near the front; how many stayed too noisy."""
     points = searched_points(points_of(store.records(), folder.measured()), sweep.constraints)
     near = near_front([point for point in points if point.network is not None], progress.axes)
-    untimed = [point for point in near if point.timing is None]
+    untimed = [point for point in near if not _timed(point, meter.timing)]
     if not untimed:
         return 0
     progress.entered(f"timing {len(untimed)} networks")
-    measured = meter.measure(task, untimed, lambda number: store.folder(number).path)
-    folder.note({point: {"latency": records} for point, records in measured.items() if records})
-    return sum(all(r["batch"] != SPEEDUP_BATCH for r in measured.get(point.id, [])) for point in untimed)
+    paths = {point.id: store.folder(point.trial).path / str(point.network) for point in untimed}
+    measured = meter.measure(task, paths)
+    largest = meter.timing.throughput_batch
+    quiet = {name: records for name, records in measured.items() if any(r["batch"] == largest for r in records)}
+    folder.note({point: {"latency": records} for point, records in quiet.items()})
+    return len(untimed) - len(quiet)
+
+
+def _timed(point: Point, timing: Timing) -> bool:
+    """Whether it has what is asked for; what a runtime refused is asked again, and known to the meter."""
+    at = [r for r in point.latency if r.batch == timing.throughput_batch and r.threads == timing.threads]
+    return {record.runtime for record in at} >= set(timing.runtimes)
+
+
+def timing_of(sweep: SweepFile) -> Timing:
+    """How a sweep's networks are timed: at batch 1 and at the sweep's own."""
+    asked = sweep.timing
+    return Timing(batches=tuple(sorted({1, asked.batch})), runtimes=asked.runtimes, threads=asked.threads)
 
 
 def _test(points: Sequence[Point], folder: SweepFolder, store: TrialStore, task: Task) -> None:
@@ -179,6 +194,7 @@ def _device_tags(point: Point) -> dict[str, str]:
         return {}
     return {
         "device": at.device, "batch": str(at.batch), "threads": str(at.threads), "runtime": at.runtime,
+        "dense_runtime": at.dense_runtime,
         "latency": json.dumps([vars(record) for record in point.latency]),
     }  # fmt: skip
 

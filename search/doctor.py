@@ -66,7 +66,7 @@ def _devices() -> str:
     import psutil
     import torch
 
-    from sparsweep.trainables.attempt import processor
+    from sparsweep.trainables.measures.device import processor
 
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     memory = psutil.virtual_memory().total / 2**30

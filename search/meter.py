@@ -1,80 +1,98 @@
 """The meter: times near-front networks on a quiet device, once per shape.
 
-Latency depends on shapes alone, so what was timed once is looked up by shapes, device, runtime, batch and threads.
+Latency depends on shapes alone, so what was timed once is looked up by shapes, device, runtimes, batch and threads.
+Held as CSR it depends on where the zeros are too: such a network's key names how many weights each layer has left.
 """
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sparsweep.trainables.point import SPEEDUP_BATCH, Point
 from sparsweep.trainables.record import read_whole, write_atomically
 
 if TYPE_CHECKING:
     from sparsweep.trainables.tasks import Task
 
-BATCHES = (1, SPEEDUP_BATCH)
-RUNTIME = "eager"
-THREADS = 1
+Cells = dict[str, dict[str, Any]]
+"""By `cell`: a record as plain data, or {"unsuitable": why} where the runtime cannot serve the network."""
 
-Timed = dict[str, dict[int, dict[str, Any] | None]]
-"""By key of a network: by batch the record as plain data, or None where it stayed noisy."""
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """How networks are timed."""
+
+    batches: tuple[int, ...] = (1, 32)
+    """`speedup` is meant at the largest."""
+    runtimes: tuple[str, ...] = ("eager",)
+    """See `measures.runtimes`; dense and compact count each in its fastest."""
+    threads: int = 1
+
+    @property
+    def throughput_batch(self) -> int:
+        return max(self.batches)
 
 
 Job = tuple[str, str, list[int]]
 """Key of a network, path (without ending) of its files, batches to time it at."""
 
 
-def time_networks(task: Mapping[str, Any], jobs: Sequence[Job]) -> tuple[str, Timed]:
+def time_networks(task: Mapping[str, Any], jobs: Sequence[Job], timing: Timing, on: str = "cpu") -> tuple[str, Cells]:
     """Times compact networks beside their dense original; runs alone on its device, in a process of its own.
 
     Args:
         task: of the dense network, as `Task.as_json` gives it.
         jobs: of the compact networks.
+        on: torch's name of the device.
 
     Returns:
-        The device's label, and per key and batch the record.
+        The device's label, and what was measured; what stayed noisy is missing.
     """
     import torch
 
-    from sparsweep.trainables.attempt import processor
     from sparsweep.trainables.compact.architecture import load_network
-    from sparsweep.trainables.measures.latency import measure_latency
+    from sparsweep.trainables.measures.device import device_label
+    from sparsweep.trainables.measures.side_by_side import Bench
     from sparsweep.trainables.tasks import Task
 
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(timing.threads)
     built = Task.from_json(task)
-    device, dense, timed = processor(), built.build(), {}
+    label = device_label(on)
+    bench = Bench(
+        dense=built.build(), example_shape=built.example_shape, device=label, on=on, threads=timing.threads
+    )  # fmt: skip
+    found: Cells = {}
     for key, path, batches in jobs:
         compact = load_network(Path(path), built.build)
-        timed[key] = {
-            batch: asdict(record)
-            if (record := measure_latency(dense, compact, built.example_shape, batch=batch, device=device))
-            else None
-            for batch in batches
-        }
-    return device, timed
+        for batch in batches:
+            for pair, result in bench.measure(compact, timing.runtimes, batch).items():
+                record = {"unsuitable": result} if isinstance(result, str) else result and asdict(result)
+                if record:
+                    found[cell(key, label, batch, timing.threads, *pair)] = record
+    return label, found
 
 
-def shape_key(network: str, architecture: Mapping[str, Any]) -> str:
-    """What latency depends on: the network (see `Task.identity`) and the in- and outputs of every layer (`s`: selected)
-    from more."""
+def shape_key(network: str, architecture: Mapping[str, Any], left: Mapping[str, int] | None = None) -> str:
+    """What latency depends on: the network (see `Task.identity`) and the in- and outputs of every layer (`s`: selected
+    from more); with `left` the weights that are not zero too."""
 
-    def shape(layer: Mapping[str, Any]) -> str:
-        return f"{layer['in']}{'s' if layer.get('selected') else ''}x{layer['out']}"
+    def shape(name: str, layer: Mapping[str, Any]) -> str:
+        zeros = f"/{left[name]}" if left is not None else ""
+        return f"{layer['in']}{'s' if layer.get('selected') else ''}x{layer['out']}{zeros}"
 
-    return f"{network}|" + ",".join(f"{name}:{shape(layer)}" for name, layer in architecture["layers"].items())
+    layers = architecture["layers"]
+    return f"{network}|" + ",".join(f"{name}:{shape(name, layer)}" for name, layer in layers.items())
 
 
-def cell(key: str, device: str, batch: int) -> str:
+def cell(key: str, device: str, batch: int, threads: int, runtime: str, dense_runtime: str = "") -> str:
     """Under which name a latency is kept."""
-    return f"{key}|{device}|{RUNTIME}|b{batch}|t{THREADS}"
+    ran = runtime if dense_runtime in ("", runtime) else f"{runtime}/{dense_runtime}"
+    return f"{key}|{device}|{ran}|b{batch}|t{threads}"
 
 
 def _device_here() -> str:
-    from sparsweep.trainables.attempt import processor
+    from sparsweep.trainables.measures.device import processor
 
     return processor()
 
@@ -82,37 +100,66 @@ def _device_here() -> str:
 class Meter:
     """Latencies by shape, kept in a file beside the sweeps."""
 
-    def __init__(self, path: Path, run_alone: Callable[[Callable[..., Any], Sequence[Any]], Any]) -> None:
+    def __init__(
+        self, path: Path, run_alone: Callable[[Callable[..., Any], Sequence[Any]], Any], timing: Timing | None = None
+    ) -> None:
         """`run_alone(function, arguments)` calls it while nothing else runs on the device."""
-        self.path, self.run_alone = path, run_alone
+        self.path, self.run_alone, self.timing = path, run_alone, timing or Timing()
 
-    def measure(self, task: "Task", points: Sequence[Point], folder_of: Callable[[int], Path]) -> dict[str, list[Any]]:
-        """Per point id the records of all batches as plain data; a noisy one is left out, never published."""
-        known, here = self._known(), _device_here()
-        network = task.identity()
-        keys, device = dict[str, str](), here
+    def measure(
+        self, task: "Task", points: Mapping[str, Path], *, device: str | None = None, on: str = "cpu"
+    ) -> dict[str, list[dict[str, Any]]]:
+        """Per name the records of all batches and runtimes as plain data; a noisy one is left out, never published.
+
+        Args:
+            task: of all these networks.
+            points: by name the path (without ending) of a network's files.
+            device: label under which to look for what is known; this machine's processor unless given.
+        """
+        known, here = self._known(), device or _device_here()
+        keys = {name: self._key(task.identity(), path) for name, path in points.items()}
         jobs: dict[str, Job] = {}
-        for point in points:
-            if point.network is None:
-                continue
-            path = folder_of(point.trial) / point.network
-            key = shape_key(network, json.loads(Path(f"{path}.json").read_text()))
-            keys[point.id] = key
-            if missing := [batch for batch in BATCHES if cell(key, here, batch) not in known]:
-                jobs[key] = (key, str(path), missing)
+        for name, key in keys.items():
+            if missing := [batch for batch in self.timing.batches if not self._complete(known, key, here, batch)]:
+                jobs[key] = (key, str(points[name]), missing)
+        label = here
         if jobs:
-            device, timed = self.run_alone(time_networks, (task.resolved().as_json(), list(jobs.values())))
-            known |= self._known()  # what another sweep has added meanwhile
-            for key, records in timed.items():
-                known |= {cell(key, device, batch): r for batch, r in records.items() if r is not None}
+            arguments = (task.resolved().as_json(), list(jobs.values()), self.timing, on)
+            label, timed = self.run_alone(time_networks, arguments)
+            known |= self._known() | timed  # the file again: what another sweep has added meanwhile
             self.path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(self.path, json.dumps(known))
-        found = dict[str, list[Any]]()
-        for name, key in keys.items():
-            labels = [device if key in jobs and batch in jobs[key][2] else here for batch in BATCHES]
-            cells = [cell(key, label, batch) for label, batch in zip(labels, BATCHES, strict=True)]
-            found[name] = [known[each] for each in cells if each in known]
-        return found
+        return {name: self._records(known, key, label if key in jobs else here) for name, key in keys.items()}
 
-    def _known(self) -> dict[str, dict[str, Any]]:
+    def _key(self, network: str, path: Path) -> str:
+        left = None
+        if "csr" in self.timing.runtimes:
+            from safetensors.torch import load_file
+
+            weights = load_file(f"{path}.safetensors")
+            left = {name.removesuffix(".weight"): int(tensor.count_nonzero()) for name, tensor in weights.items()}
+        return shape_key(network, json.loads(Path(f"{path}.json").read_text()), left)
+
+    def _complete(self, known: Cells, key: str, device: str, batch: int) -> bool:
+        """Whether all runtimes are known; the pair of the two fastest, if they differ, is timed with them."""
+        return all(
+            cell(key, device, batch, self.timing.threads, runtime, dense) in known
+            for runtime in self.timing.runtimes
+            for dense in _beside(runtime)
+        )
+
+    def _records(self, known: Cells, key: str, device: str) -> list[dict[str, Any]]:
+        ways = [(r, d) for r in self.timing.runtimes for d in dict.fromkeys((*_beside(r), *self.timing.runtimes))]
+        names = [cell(key, device, batch, self.timing.threads, *way) for batch in self.timing.batches for way in ways]
+        found = dict.fromkeys(name for name in names if name in known and "unsuitable" not in known[name])
+        return [known[name] for name in found]
+
+    def _known(self) -> Cells:
         return read_whole(self.path, "delete it, and the networks are timed again") if self.path.exists() else {}
+
+
+def _beside(runtime: str) -> tuple[str, ...]:
+    """What runs the dense network beside a runtime."""
+    from sparsweep.trainables.measures.runtimes import BESIDE
+
+    return (BESIDE.get(runtime, runtime),)

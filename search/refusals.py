@@ -11,6 +11,7 @@ from torch import nn
 from sparsweep.spaces.catalogue import is_plug_in
 from sparsweep.spaces.faults import shown
 from sparsweep.spaces.space import Choice, Row, Space, Value
+from sparsweep.trainables.measures.runtimes import absent
 from sparsweep.trainables.methods import Method, method_of
 from sparsweep.trainables.rehearsal import random_state_kept, rehearse
 from sparsweep.trainables.tasks import Task
@@ -29,6 +30,13 @@ class Refusal:
     method: str
     text: str
     settings: tuple[Row, ...]
+
+
+def refuse_absent(runtimes: Sequence[str], on: str = "cpu") -> None:
+    """Raises ValueError where a runtime that networks are to be timed in cannot be had here; all are told."""
+    reasons = {runtime: reason for runtime in runtimes if (reason := absent(runtime, on))}
+    if reasons:
+        raise ValueError("; ".join(f"runtime {runtime}: {reason}" for runtime, reason in reasons.items()))
 
 
 def refuse_unsuitable(methods: Sequence[str], space: Space, task: Task, code_root: Path | None) -> None:

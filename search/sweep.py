@@ -30,7 +30,7 @@ from sparsweep.search.progress import Progress
 from sparsweep.search.projector import Projector
 from sparsweep.search.proposals import Proposals, searched_points
 from sparsweep.search.publishing import put_files
-from sparsweep.search.refusals import refuse_unsuitable
+from sparsweep.search.refusals import refuse_absent, refuse_unsuitable
 from sparsweep.search.sweep_folder import SweepFolder, Where
 from sparsweep.search.with_optuna import OUTAGES, PointsStudy, Study, open_storage, reason_of
 from sparsweep.spaces.space import Choice, Row, Space
@@ -140,6 +140,8 @@ def check(job: Job) -> None:
         with_mlflow.reachable(job.tracking_uri)
     if job.where.study_storage is not None or (job.home.path / "studies.db").exists():
         open_storage(job.study_storage)
+    if job.where.address is None:
+        refuse_absent(job.sweep.timing.runtimes)
     job.task.load()
     refuse_unsuitable(job.sweep.methods, job.space(), job.task, job.code_root)
 

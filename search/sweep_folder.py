@@ -22,7 +22,7 @@ from sparsweep.search.with_mlflow import without_password
 from sparsweep.spaces.load import Overrides, read_sweep
 from sparsweep.spaces.same_search import differences
 from sparsweep.spaces.sweep_file import SweepFile
-from sparsweep.trainables.point import Latency, Point
+from sparsweep.trainables.point import Point, latencies
 from sparsweep.trainables.record import TrialRecord, TrialStore, read_whole, write_atomically
 from sparsweep.trainables.tasks import Task
 
@@ -170,7 +170,7 @@ def points_of(records: Iterator[TrialRecord], measured: Mapping[str, Mapping[str
         for point in record.points:
             known = dict(measured.get(point.id, {}))
             if "latency" in known:
-                known["latency"] = tuple(Latency(**timing) for timing in known["latency"])
+                known["latency"] = latencies(known["latency"])
             points.append(point.with_(**known) if known else point)
     return points
 

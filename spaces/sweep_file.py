@@ -118,6 +118,29 @@ class Budget(Part):
     time_limit_s: Seconds | None = Field(default=None, alias="time_limit")
 
 
+Runtime = Literal["eager", "channels_last", "compile", "onnx", "csr", "2:4"]
+
+
+class Timing(Part):
+    """How the networks near the front are timed, dense and compact each in the fastest of these runtimes."""
+
+    runtimes: tuple[Runtime, ...] = ("eager",)
+    batch: int = Field(default=32, ge=1, le=1_000_000)
+    """At which `speedup` is meant; batch 1 is timed too."""
+    threads: int = Field(default=1, ge=1, le=1024)
+
+    @field_validator("runtimes")
+    @classmethod
+    def _some_and_distinct(cls, runtimes: tuple[Runtime, ...]) -> tuple[Runtime, ...]:
+        if not runtimes or len(set(runtimes)) < len(runtimes):
+            raise ValueError(
+                f"[{', '.join(runtimes)}] must name at least one runtime, each once: such as [eager, onnx]"
+            )
+        if set(runtimes) <= {"csr", "2:4"}:
+            raise ValueError(f"[{', '.join(runtimes)}] has none for the dense network: add eager")
+        return runtimes
+
+
 class Resources(Part):
     """What one trial occupies."""
 
@@ -162,6 +185,7 @@ class SweepFile(Part):
     trial: Mapping[str, Value] = Field(default_factory=dict)
     """Options of the trial that are fixed; `time_limit` in seconds."""
     resources: Resources = Resources()
+    timing: Timing = Timing()
     sampler: Sampler = Sampler()
     registry: Registry = Registry()
 

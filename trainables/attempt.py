@@ -22,6 +22,7 @@ from pathlib import Path
 import torch
 
 from sparsweep.trainables.compact.removal import InexactCompactionError
+from sparsweep.trainables.measures.device import device_label
 from sparsweep.trainables.point import Point
 from sparsweep.trainables.record import StorageFullError, TrialFolder, TrialRecord, is_full, now_ms
 from sparsweep.trainables.training import CompileError, DivergedError
@@ -244,21 +245,11 @@ def environment() -> dict[str, str]:
         "python": platform.python_version(),
         "host": socket.gethostname(),
         "threads": str(torch.get_num_threads()),
-        "device": torch.cuda.get_device_name(0) if torch.cuda.is_available() else processor(),
+        "device": device_label("cuda" if torch.cuda.is_available() else "cpu"),
     }
 
 
 @cache
-def processor() -> str:
-    """The processor's name as the kernel gives it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
-
-
 def _read(path: Path) -> dict[str, object] | None:
     """A checkpoint, or None where it cannot be read whole; nothing in it is unpickled but tensors and plain data."""
     try:

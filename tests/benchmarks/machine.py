@@ -13,7 +13,8 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_
 
 def machine() -> dict[str, Any]:
     """Date, processor, cores, memory, load before the measurement, versions."""
-    from sparsweep.trainables.attempt import environment, processor
+    from sparsweep.trainables.attempt import environment
+    from sparsweep.trainables.measures.device import processor
 
     versions = {name: text for name, text in environment().items() if name not in ("host", "threads", "device")}
     return {

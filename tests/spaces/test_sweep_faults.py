@@ -131,6 +131,11 @@ def test_all_faults_come_at_once_in_the_order_of_the_file(tmp_path: Path, catalo
         ("trial: {cuts: [3]}", "trial.cuts: a list cannot be a value: write a word, a number, true or false"),
         ("trial: {time_limit: soon}", f"trial.time_limit: 'soon' {DURATION}"),
         ("resources: {cpu: 0}", "resources.cpu: 0 is too small: it must be more than 0"),
+        ("timing: {runtimes: [eager, tensorrt]}",
+         "timing.runtimes[2]: 'tensorrt' is not one of eager, channels_last, compile, onnx, csr, 2:4"),
+        ("timing: {runtimes: []}", "timing.runtimes: [] must name at least one runtime, each once: such as [eager, onnx]"),
+        ("timing: {runtimes: [csr]}", "timing.runtimes: [csr] has none for the dense network: add eager"),
+        ("timing: {batch: 0}", "timing.batch: 0 is too small: it must be at least 1"),
         ("resources: {gpu: -1}", "resources.gpu: -1 is too small: it must be at least 0"),
         ("resources: {gpu: 1.5}", "resources.gpu: 1.5 GPUs cannot be given: above 1 only whole numbers can"),
         ("resources: {cpu: .nan}", "resources.cpu: nan is not a finite number: write one, such as 0.01"),
@@ -146,7 +151,7 @@ def test_all_faults_come_at_once_in_the_order_of_the_file(tmp_path: Path, catalo
         ('name: "a\\0b"', "name: holds a control character: remove it"),
         ("? [a]\n: 3", "a key must be one plain word"),
         ("<<: {name: x}", "<<: unknown key (allowed: name, task, methods, space, objectives, constraints, budget, "
-         "trial, resources, sampler, registry)"),
+         "trial, resources, timing, sampler, registry)"),
     ],
 )  # fmt: skip
 def test_one_fault(text: str, fault: str, catalogue: Catalogue) -> None:

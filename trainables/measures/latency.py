@@ -1,18 +1,20 @@
 """How long one forward pass takes: dense and compact interleaved in one process, and how much to trust it.
 
-Latency depends on shapes, not on weights, and cannot be measured beside busy neighbours: the caller sees to it that
-the device is otherwise idle.
+Latency depends on shapes, not on weights (but for sparse kernels), and cannot be measured beside busy neighbours: the
+caller sees to it that the device is otherwise idle.
 """
 
 import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
 from torch.utils import benchmark
 
+from sparsweep.trainables.measures.runtimes import BESIDE, Runner, prepared
 from sparsweep.trainables.point import Latency
 
 NOISY = 0.1
@@ -20,18 +22,26 @@ NOISY = 0.1
 
 
 def measure_latency(
-    dense: nn.Module,
-    compact: nn.Module,
-    example_shape: tuple[int, ...],
-    *,
-    batch: int,
-    device: str,
-    threads: int = 1,
-    block_s: float = 0.005,
-    pairs: int = 21,
-    most_pairs: int = 161,
-    most_s: float = 20.0,
-) -> Latency | None:
+    dense: nn.Module, compact: nn.Module, example_shape: tuple[int, ...], *, batch: int, device: str,
+    runtime: str = "eager", threads: int = 1, **how: float,
+) -> Latency | None:  # fmt: skip
+    """Both networks in one runtime; see `compare`.
+
+    Raises:
+        UnsuitableError: the runtime cannot serve one of them.
+    """
+    inputs = torch.rand(batch, *example_shape)
+    runners = [
+        prepared(dense, BESIDE.get(runtime, runtime), inputs, threads=threads),
+        prepared(compact, runtime, inputs, threads=threads),
+    ]
+    return compare(runners[0], runners[1], batch=batch, device=device, threads=threads, **how)
+
+
+def compare(
+    dense: Runner, compact: Runner, *, batch: int, device: str, threads: int = 1, block_s: float = 0.005,
+    pairs: float = 21, most_pairs: float = 161, most_s: float = 20.0,
+) -> Latency | None:  # fmt: skip
     """Medians over interleaved pairs of blocks of about `block_s` seconds each, after a warm-up.
 
     A noisy sample is not thrown away but grown: short bursts from elsewhere then fall outside the quartiles.
@@ -45,18 +55,20 @@ def measure_latency(
     Returns:
         The record, or None if the measurement is still noisy then.
     """
-    inputs = torch.rand(batch, *example_shape)
     timers = [
-        benchmark.Timer("net(inputs)", globals={"net": net.eval(), "inputs": inputs}, num_threads=threads)
-        for net in (dense, compact)
+        benchmark.Timer("net(inputs)", globals={"net": r.call, "inputs": r.inputs}, num_threads=threads)
+        for r in (dense, compact)
     ]
     times: list[list[float]] = []
     began = time.perf_counter()
     with torch.inference_mode(), _flushing_denormals():
         loops = [max(1, round(block_s / _estimate(timer))) for timer in timers]
         while not times or (len(times) < most_pairs and time.perf_counter() - began < most_s):
-            times += [[t.timeit(n).mean for t, n in zip(timers, loops, strict=True)] for _ in range(pairs)]
-            record = _record(times, batch=batch, device=device, threads=threads)
+            times += [[t.timeit(n).mean for t, n in zip(timers, loops, strict=True)] for _ in range(int(pairs))]
+            record = _record(
+                times, batch=batch, device=device, threads=threads, runtime=compact.runtime, dtype=compact.dtype,
+                dense_runtime=dense.runtime, csr_layers=compact.csr_layers,
+            )  # fmt: skip
             if record.iqr_share <= NOISY:
                 return record
     return None
@@ -81,18 +93,15 @@ def _estimate(timer: benchmark.Timer) -> float:
     return max(timer.timeit(passes).mean, 1e-7)
 
 
-def _record(times: list[list[float]], *, batch: int, device: str, threads: int) -> Latency:
+def _record(times: list[list[float]], **about: Any) -> Latency:
     dense, compact = ([pair[i] for pair in times] for i in (0, 1))
     return Latency(
-        batch=batch,
         latency_ms=statistics.median(compact) * 1e3,
         dense_latency_ms=statistics.median(dense) * 1e3,
         speedup=statistics.median(d / c for d, c in times),
         iqr_share=max(_iqr_share(dense), _iqr_share(compact)),
         pairs=len(times),
-        device=device,
-        threads=threads,
-        runtime="eager",
+        **about,
     )
 
 

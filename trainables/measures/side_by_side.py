@@ -1,0 +1,59 @@
+"""One dense network beside its compact ones, in every runtime that is asked for, and each in its fastest."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from sparsweep.trainables.measures.latency import compare
+from sparsweep.trainables.measures.runtimes import BESIDE, Runner, UnsuitableError, prepared
+from sparsweep.trainables.point import Latency
+
+Pair = tuple[str, str]
+"""What runs the compact network, what runs the dense one."""
+
+
+@dataclass(kw_only=True)
+class Bench:
+    """Keeps the dense network ready in every runtime and batch that it was asked for."""
+
+    dense: nn.Module
+    example_shape: tuple[int, ...]
+    device: str
+    """Label for the records."""
+    on: str = "cpu"
+    threads: int = 1
+    _ready: dict[tuple[str, int], Runner] = field(default_factory=dict)
+
+    def measure(self, compact: nn.Module, runtimes: tuple[str, ...], batch: int) -> dict[Pair, Latency | str | None]:
+        """Records by pair of runtimes; why not, where one cannot serve a network; None where it stayed noisy.
+
+        Dense and compact are timed in the same runtime, and, if another one is faster for each, each in its own.
+        """
+        inputs = torch.rand(batch, *self.example_shape, device=self.on)
+        ready: dict[str, Runner] = {}
+        found: dict[Pair, Latency | str | None] = {}
+        for runtime in runtimes:
+            beside = BESIDE.get(runtime, runtime)
+            try:
+                dense = self._dense(beside, batch)
+                ready[runtime] = prepared(compact.to(self.on), runtime, inputs, threads=self.threads)
+                found[runtime, beside] = self._compare(dense, ready[runtime], batch)
+            except UnsuitableError as fault:
+                found[runtime, beside] = str(fault)
+        records = [r for r in found.values() if isinstance(r, Latency) and r.dtype == "float32"]
+        if records:
+            fastest = min(records, key=lambda r: r.latency_ms).runtime
+            of_dense = min(records, key=lambda r: r.dense_latency_ms).dense_runtime
+            if (fastest, of_dense) not in found:
+                found[fastest, of_dense] = self._compare(self._dense(of_dense, batch), ready[fastest], batch)
+        return found
+
+    def _compare(self, dense: Runner, compact: Runner, batch: int) -> Latency | None:
+        return compare(dense, compact, batch=batch, device=self.device, threads=self.threads)
+
+    def _dense(self, runtime: str, batch: int) -> Runner:
+        if (runtime, batch) not in self._ready:
+            inputs = torch.rand(batch, *self.example_shape, device=self.on)
+            self._ready[runtime, batch] = prepared(self.dense.to(self.on), runtime, inputs, threads=self.threads)
+        return self._ready[runtime, batch]
