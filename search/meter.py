@@ -7,6 +7,7 @@ Held as CSR it depends on where the zeros are too: such a network's key names ho
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -142,24 +143,26 @@ class Meter:
 
     def _complete(self, known: Cells, key: str, device: str, batch: int) -> bool:
         """Whether all runtimes are known; the pair of the two fastest, if they differ, is timed with them."""
-        return all(
-            cell(key, device, batch, self.timing.threads, runtime, dense) in known
-            for runtime in self.timing.runtimes
-            for dense in _beside(runtime)
-        )
+        return all(cell(key, device, batch, self.timing.threads, *way) in known for way in _ways(self.timing.runtimes))
 
     def _records(self, known: Cells, key: str, device: str) -> list[dict[str, Any]]:
-        ways = [(r, d) for r in self.timing.runtimes for d in dict.fromkeys((*_beside(r), *self.timing.runtimes))]
-        names = [cell(key, device, batch, self.timing.threads, *way) for batch in self.timing.batches for way in ways]
-        found = dict.fromkeys(name for name in names if name in known and "unsuitable" not in known[name])
-        return [known[name] for name in found]
+        """Of the batches of which nothing is missing: else the fastest runtime might be the one that is."""
+        runtimes = self.timing.runtimes
+        ways = dict.fromkeys([*_ways(runtimes), *product(runtimes, runtimes)])
+        names = [
+            cell(key, device, batch, self.timing.threads, *way)
+            for batch in self.timing.batches
+            if self._complete(known, key, device, batch)
+            for way in ways
+        ]
+        return [known[name] for name in names if name in known and "unsuitable" not in known[name]]
 
     def _known(self) -> Cells:
         return read_whole(self.path, "delete it, and the networks are timed again") if self.path.exists() else {}
 
 
-def _beside(runtime: str) -> tuple[str, ...]:
-    """What runs the dense network beside a runtime."""
+def _ways(runtimes: Sequence[str]) -> list[tuple[str, str]]:
+    """What runs the compact network and the dense one beside it."""
     from sparsweep.trainables.measures.runtimes import BESIDE
 
-    return (BESIDE.get(runtime, runtime),)
+    return [(runtime, BESIDE.get(runtime, runtime)) for runtime in runtimes]

@@ -62,7 +62,7 @@ def make_latency(speedup: float, *, batch: int = 32, dense_latency_ms: float = 1
         pairs=50,
         device="cpu",
         threads=1,
-        runtime="torch",
+        runtime="eager",
     )
 
 

@@ -117,6 +117,17 @@ def test_all_runtimes_and_the_pair_of_the_fastest_are_told(tmp_path: Path) -> No
     assert len(device.timed) == 1
 
 
+def test_a_batch_of_which_one_runtime_was_noisy_is_not_published(tmp_path: Path) -> None:
+    class Half(FakeDevice):
+        def __call__(self, function: Callable[..., Any], arguments: Sequence[Any]) -> tuple[str, Cells]:
+            label, cells = super().__call__(function, arguments)
+            return label, {name: record for name, record in cells.items() if "|onnx|b32" not in name}
+
+    meter = Meter(tmp_path / "latency.json", Half(), Timing(runtimes=("eager", "onnx")))
+    found = meter.measure(DIGITS, delivered(tmp_path, (4, 8)))
+    assert {record["batch"] for record in found["0"]} == {1}
+
+
 def test_what_a_runtime_cannot_serve_is_not_asked_again(tmp_path: Path) -> None:
     paths, device = delivered(tmp_path, (4, 8)), FakeDevice()
     device.unsuitable = {"onnx"}

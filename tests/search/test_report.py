@@ -94,7 +94,7 @@ def test_what_heads_a_picture() -> None:
     )
     assert conditions_of(frontier()) == (
         "hypervolume 1.764 over accuracy x sparsity x speedup; with accuracy >= 0.9; "
-        "speedup measured at batch 32, 1 thread, cpu"
+        "speedup measured at batch 32, 1 thread, eager, cpu"
     )
 
 
