@@ -3,7 +3,7 @@
     python -m tests.benchmarks.scale [--only nodes,database,registry] [--models 1000] [--trials 100000]
 
 nodes      the same trials on one node of two slots and on two nodes of one slot (and a head): trials a minute while
-           both slots have work, target 95 % of the one node's
+           both slots have work, six turns, target 95 % of the one node's
 database   four sweeps at once on one PostgreSQL: every trial once, no error
 registry   commands on a home of 1,000 models and 100,000 trials, in seconds from prompt to prompt
 
@@ -113,8 +113,9 @@ def _speed(folder: Path, three: bool) -> float:
     folder.mkdir(parents=True)
     file = sweep_file(folder, "speed", SPEED_TRIALS, 20)
     ended = subprocess.run(
-        [sys.executable, "-c", _ON_NODES, sparsweep(), file, "three" if three else "one"], cwd=folder,
-        env=quiet_environment(SPARSWEEP_HOME=str(folder / "home")), capture_output=True, text=True, check=False,
+        [sys.executable, "-c", _ON_NODES, sparsweep(), file, "three" if three else "one", str(SPEED_TRIALS)],
+        cwd=folder, env=quiet_environment(SPARSWEEP_HOME=str(folder / "home")), capture_output=True, text=True,
+        check=False,
     )  # fmt: skip
     records = [json.loads(path.read_text()) for path in folder.glob("storage/speed/trials/*/result.json")]
     if ended.returncode or len(records) < SPEED_TRIALS:
@@ -138,15 +139,20 @@ def steady_speed(spans: Sequence[tuple[int, int]], slots: int = 2) -> float:
 
 
 _ON_NODES = """
-import subprocess, sys
+import pathlib, subprocess, sys, time
 from ray.cluster_utils import Cluster
-command, file, which = sys.argv[1:]
+command, file, which, trials = sys.argv[1:]
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0 if which == "three" else 2})
 if which == "three":
     cluster.add_node(num_cpus=1), cluster.add_node(num_cpus=1)
-ended = subprocess.run([command, "run", file, "--address", cluster.address, "--storage-path", "storage"])
+sweep = subprocess.Popen([command, "run", file, "--address", cluster.address, "--storage-path", "storage"])
+done = lambda: len(list(pathlib.Path().glob("storage/speed/trials/*/result.json"))) == int(trials)
+while sweep.poll() is None and not done():
+    time.sleep(0.5)
+sweep.kill()  # what follows the trials is not measured here
+sweep.wait()
 cluster.shutdown()
-sys.exit(ended.returncode)
+sys.exit(not done())
 """
 
 
