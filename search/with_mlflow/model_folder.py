@@ -2,7 +2,8 @@
 
 MLmodel, requirements.txt …    what MLflow wants to know
 data/model.pt2                 torch.export program, batch dimension free
-sparsweep/                     the files given (weights as safetensors, architecture.json) and point.json
+sparsweep/                     the files given (weights as safetensors, architecture.json), point.json, and the graph:
+                               graph.json, test_vector.safetensors (see trainables/delivery/graph.py), or no_graph.txt
 """
 
 import copy
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 OURS = "sparsweep"
 """Folder of the trusted form inside a version."""
+NO_GRAPH = "no_graph.txt"
+"""Says why a version has no graph."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,48 +75,67 @@ class Publication:
 
 
 def write(publication: Publication, folder: Path, **identity: str) -> None:
-    """Exports the network and writes the whole folder, which must not exist.
+    """Exports the network once and writes the whole folder, which must not exist.
 
-    Signature and requirements are stated, not inferred: inferring takes MLflow 10 seconds. The example is not kept.
+    MLflow's own `save_model` would export by itself and keep nothing of it. Signature and requirements are stated, not
+    inferred: inferring takes MLflow 10 seconds. The example is not kept.
 
     Args:
         publication: What to write.
         folder: Where to.
         identity: Fields of MLflow's `Model`: run_id, model_id, artifact_path…
     """
-    import mlflow.pytorch
     import torch
+    from torch.export import ExportedProgram, save
+
+    from sparsweep.trainables.delivery.graph import exported
+
+    example = publication.example.detach().cpu()
+    given = publication.network
+    net = given.module() if isinstance(given, ExportedProgram) else copy.deepcopy(given).cpu().eval()
+    program = given if isinstance(given, ExportedProgram) else exported(net, example)
+    with torch.no_grad():
+        output = net(example)
+    (folder / "data").mkdir(parents=True)
+    save(program, folder / "data" / "model.pt2")
+    _add_trusted_form(publication, folder / OURS)
+    _add_graph(program, net, example, folder / OURS)
+    _describe(folder, _signature(example, output), identity)
+
+
+def _describe(folder: Path, signature: Any, identity: Mapping[str, str]) -> None:
+    """The files by which MLflow knows a program of torch and what it needs."""
+    import platform
+
+    import mlflow
+    import torch
+    import yaml
     from mlflow.models import Model
     from mlflow.pyfunc import add_to_model
 
-    module = _module(publication.network)
-    example = publication.example.detach().cpu()
-    with torch.no_grad():
-        output = module(example)
-    model = Model(**identity)
-    # mlflow.pytorch adds this flavour itself only where it may keep the example, twice and as JSON.
+    model = Model(**identity, signature=signature)
     add_to_model(
         model, loader_module="mlflow.pytorch", data="data", conda_env="conda.yaml", python_env="python_env.yaml",
         model_config={"device": None},
     )  # fmt: skip
-    mlflow.pytorch.save_model(
-        module,
-        str(folder),
-        mlflow_model=model,
-        input_example=example,
-        signature=_signature(example, output),
-        pip_requirements=[f"torch=={torch.__version__.split('+')[0]}"],
-        serialization_format="pt2",
-    )
-    _add_trusted_form(publication, folder / OURS)
-
-
-def _module(network: "nn.Module | ExportedProgram") -> "nn.Module":
-    from torch.export import ExportedProgram
-
-    if isinstance(network, ExportedProgram):
-        return network.module()
-    return copy.deepcopy(network).cpu().eval()
+    model.add_flavor("pytorch", model_data="data", pytorch_version=str(torch.__version__), code=None)
+    model.model_size_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    needed = [f"mlflow=={mlflow.__version__}", f"torch=={torch.__version__.split('+')[0]}"]
+    python = platform.python_version()
+    conda = {
+        "name": "mlflow-env",
+        "channels": ["conda-forge"],
+        "dependencies": [f"python={python}", "pip", {"pip": needed}],
+    }
+    virtual = {
+        "python": python,
+        "build_dependencies": ["pip", "setuptools", "wheel"],
+        "dependencies": ["-r requirements.txt"],
+    }
+    (folder / "requirements.txt").write_text("\n".join(needed))
+    (folder / "conda.yaml").write_text(yaml.safe_dump(conda))
+    (folder / "python_env.yaml").write_text(yaml.safe_dump(virtual))
+    model.save(str(folder / "MLmodel"))
 
 
 def _signature(example: "Tensor", output: "Tensor") -> Any:
@@ -131,3 +153,13 @@ def _add_trusted_form(publication: Publication, folder: Path) -> None:
     for name, path in publication.files.items():
         shutil.copyfile(path, folder / name)
     (folder / "point.json").write_text(json.dumps(publication.point.as_json(), indent=1, allow_nan=False))
+
+
+def _add_graph(program: "ExportedProgram", net: "nn.Module", example: "Tensor", folder: Path) -> None:
+    """The network without its code; where that cannot be, a file that says why."""
+    from sparsweep.trainables.delivery.graph import write_graph
+
+    try:
+        write_graph(program, net, example, folder)
+    except ValueError as fault:
+        (folder / NO_GRAPH).write_text(str(fault))

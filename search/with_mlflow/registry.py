@@ -221,7 +221,7 @@ class Registry:
 
 def warm_up() -> None:
     """Imports what the first publication needs (3 s), so that it can be done while trials run."""
-    import mlflow.pytorch  # noqa: F401
+    import mlflow.pyfunc  # noqa: F401
     import torch._dynamo
     import torch.export  # noqa: F401
 
