@@ -9,6 +9,9 @@ from collections.abc import Sequence
 _RUN_EXAMPLE = """example:
   sparsweep run digits                      the embedded preset: minutes, no download
   sparsweep run my-sweep.yaml --trials 48 --time-limit 30m --seed 1"""
+_MEASURE_EXAMPLE = """example:
+  sparsweep measure digits@knee                        this machine's processor, in the runtimes that there are
+  sparsweep measure digits --runtime onnx --batch 256  all versions on the frontier"""
 _PICK_EXAMPLE = """example:
   sparsweep pick digits --where "accuracy >= 0.97" --best speedup --alias production --export out/"""
 
@@ -27,6 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_resume(commands)
     _add_reading(commands)
     _add_pick(commands)
+    _add_measure(commands)
     _add_away(commands)
     _add_gc(commands)
     return parser
@@ -100,6 +104,10 @@ def _add_reading(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     frontier.add_argument("--json", action="store_true", help="print JSON")
     _add_job_server(frontier)
     frontier.add_argument("--plot", metavar="FILE", help="write a .png or a self-contained .html")
+    frontier.add_argument(
+        "--device", metavar="LABEL", help="of the registered versions, as sparsweep measure found them"
+    )
+    frontier.add_argument("--tracking-uri", help="MLflow server that holds them; default: as in pick")
     doctor = _command(commands, "doctor", "check this installation", "example:\n  sparsweep doctor")
     doctor.add_argument("--address", help="Ray cluster to check; default: RAY_ADDRESS, or a local Ray")
     doctor.add_argument("--tracking-uri", help="MLflow to check; default: MLFLOW_TRACKING_URI, or the embedded one")
@@ -164,6 +172,38 @@ def _add_pick(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     pick.add_argument("--export", metavar="DIR", help="copy the picked version's files into a new folder")
     pick.add_argument("--tracking-uri", help="MLflow server; default: MLFLOW_TRACKING_URI, or SQLite in .sparsweep")
     pick.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_measure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    measure = _command(
+        commands, "measure", "time registered versions on this machine, and add the records to them", _MEASURE_EXAMPLE
+    )  # fmt: skip
+    measure.add_argument(
+        "model", metavar="MODEL", help="digits@knee, digits/3 or models:/digits/3; digits: all on its frontier"
+    )
+    measure.add_argument("--device", default="cpu", help="torch's name: cpu, cuda or cuda:1; default: cpu")
+    measure.add_argument(
+        "--batch",
+        type=_size,
+        action="append",
+        metavar="N",
+        help="may be repeated; default: 1 and 32",
+    )
+    measure.add_argument(
+        "--runtime", action="append", default=[],
+        choices=("eager", "channels_last", "compile", "onnx", "csr", "2:4"),
+        help="may be repeated; default: eager, channels_last, and onnx where it is installed",
+    )  # fmt: skip
+    measure.add_argument("--threads", type=_size, default=1, metavar="N", help="default: 1")
+    measure.add_argument("--code", metavar="DIR", help="folder with your own network, where a version was cut from one")
+    measure.add_argument("--tracking-uri", help="MLflow server; default: MLFLOW_TRACKING_URI, or SQLite in .sparsweep")
+    measure.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _size(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not int(text[:8]) >= 1 or len(text) > 6:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number from 1 to 999999")
+    return int(text)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

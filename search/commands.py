@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparsweep.search.home import Home
+from sparsweep.search.model_commands import frontier_for_device, measure
 from sparsweep.search.redaction import without_secrets
+from sparsweep.search.terminal import console
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -105,14 +107,14 @@ def _job(sweep: Any, where: "Where", folder: "SweepFolder", home: Home, options:
 def _work(job: "Job") -> int:
     from sparsweep.search.sweep import StoppedError, run_sweep
 
-    console = _console()
-    console.print(f"sweep {job.folder.name} in {job.folder.path}", highlight=False, markup=False, soft_wrap=True)
+    out = console()
+    out.print(f"sweep {job.folder.name} in {job.folder.path}", highlight=False, markup=False, soft_wrap=True)
     try:
-        delivered = run_sweep(job, console)
+        delivered = run_sweep(job, out)
     except StoppedError as stopped:
         print(f"sparsweep: {without_secrets(str(stopped))}", file=sys.stderr)
         return 130
-    _tell(job, delivered, console)
+    _tell(job, delivered, out)
     return 0 if delivered.frontier.points else 1
 
 
@@ -168,11 +170,11 @@ def status(options: argparse.Namespace) -> int:
     if not states:
         print(f"no sweep in {home.path} yet: start one with sparsweep run digits")
         return 0
-    console = _console()
-    console.print(_status_table(states))
+    out = console()
+    out.print(_status_table(states))
     for state in states if options.name else []:
         for reason, count in state["reasons"].items():
-            console.print(f"failed {count}x: {reason}", markup=False, highlight=False, soft_wrap=True)
+            out.print(f"failed {count}x: {reason}", markup=False, highlight=False, soft_wrap=True)
     return 0
 
 
@@ -323,12 +325,14 @@ def listing(options: argparse.Namespace) -> int:
     for row in rows:
         cells = ("\n".join(cell) if isinstance(cell, list) else str(cell) for cell in row.values())
         table.add_row(*(Text(cell) for cell in cells))
-    _console().print(table)
+    console().print(table)
     return 0
 
 
 def frontier(options: argparse.Namespace) -> int:
-    """The frontier as it is now, from the records."""
+    """The frontier as it is now, from the records; of one device, from the registry."""
+    if options.device:
+        return frontier_for_device(options)
     from sparsweep.search.delivery import frontier_now
     from sparsweep.search.report import check_plot_path, frontier_table, save_plot
 
@@ -343,10 +347,10 @@ def frontier(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(now.as_json()))
         return 0
-    console = _console()
+    out = console()
     if now.points:
         title = f"{len(now.points)} points on the frontier of {folder.name}"
-        console.print(frontier_table(now.points, now.objectives, title=title, width=console.width))
+        out.print(frontier_table(now.points, now.objectives, title=title, width=out.width))
         print(f"hypervolume {now.macs_hypervolume:.4f} (validation accuracy x share of MACs removed, reference 0, 0)")
     else:
         print(f"no point of {folder.name} is on the frontier yet: see sparsweep status {folder.name}")
@@ -464,14 +468,8 @@ def _folder(home: Home, name: str) -> "SweepFolder":
     return folder
 
 
-def _console() -> "Console":
-    from rich.console import Console
-
-    return Console() if sys.stdout.isatty() else Console(width=110)
-
-
 COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "run": run, "resume": resume, "submit": submit, "status": _or_there(status), "list": listing,
     "frontier": _or_there(frontier), "pick": pick, "doctor": doctor, "stop": _or_there(stop), "logs": _or_there(logs),
-    "gc": _or_there(gc),
+    "gc": _or_there(gc), "measure": measure,
 }  # fmt: skip

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparsweep.trainables.compact.architecture import load_network
 from sparsweep.trainables.point import Point
-from sparsweep.trainables.tasks import Task
+from sparsweep.trainables.tasks import PATHS, Task
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,7 +52,7 @@ def publish(tracking_uri: str, order: Order) -> str:
                 "network.safetensors": Path(f"{order.path}.safetensors"),
                 "architecture.json": Path(f"{order.path}.json"),
             },
-            tags=order.tags,
+            task={**order.task, **dict.fromkeys(PATHS)}, tags=order.tags,
         )
     )  # fmt: skip
 

@@ -2,7 +2,8 @@
 
 MLmodel, requirements.txt …    what MLflow wants to know
 data/model.pt2                 torch.export program, batch dimension free
-sparsweep/                     the files given (weights as safetensors, architecture.json), point.json, and the graph:
+sparsweep/                     the files given (weights as safetensors, architecture.json), point.json, task.json,
+                               and the graph:
                                graph.json, test_vector.safetensors (see trainables/delivery/graph.py), or no_graph.txt
 """
 
@@ -44,6 +45,8 @@ class Publication:
     """The trusted form by name: weights in safetensors, architecture.json."""
     run_id: str
     """The trial's run, from `Ledger.log_trial` or `Ledger.run_of`."""
+    task: Mapping[str, Any] = field(default_factory=dict)
+    """What network this was cut from, as `Task.as_json` gives it without paths: kept as task.json."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """More tags of the version, device names for instance."""
 
@@ -152,6 +155,7 @@ def _add_trusted_form(publication: Publication, folder: Path) -> None:
     folder.mkdir()
     for name, path in publication.files.items():
         shutil.copyfile(path, folder / name)
+    (folder / "task.json").write_text(json.dumps(dict(publication.task)))
     (folder / "point.json").write_text(json.dumps(publication.point.as_json(), indent=1, allow_nan=False))
 
 

@@ -113,8 +113,15 @@ class Registry:
                 changed += 1
         return changed
 
-    def download(self, model: str, version: str, folder: Path) -> Path:
-        """Copies all files of a version into `folder`, which appears whole or not at all.
+    def tag(self, model: str, version: str, tags: Mapping[str, str]) -> None:
+        """Sets these tags of a version; the others stay."""
+        for name, value in tags.items():
+            self.client.set_model_version_tag(model, version, name, value)
+
+    def download(self, model: str, version: str, folder: Path, *, part: str = "") -> Path:
+        """Copies all files of a version, or those of one folder of it, into `folder`.
+
+        It appears whole or not at all.
 
         Raises:
             ValueError: the folder holds something; there is no such model or version; the version holds a link.
@@ -132,6 +139,7 @@ class Registry:
         with tempfile.TemporaryDirectory(dir=settled.parent, prefix=f".{settled.name}.") as beside:
             # Resolved here, as mlflow.artifacts would ask the registry of the global tracking URI.
             source = self.client.get_model_version_download_uri(model, version)
+            source = f"{source.rstrip('/')}/{part}" if part else source
             try:
                 copied = mlflow.artifacts.download_artifacts(
                     artifact_uri=source, dst_path=beside, tracking_uri=self.tracking_uri, registry_uri=self.registry_uri

@@ -1,29 +1,25 @@
 """A network without its code: its graph reads back to the same network, or it is refused with a reason."""
 
-import copy
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from sparsweep.trainables.compact.architecture import describe, save_network
 from sparsweep.trainables.compact.attention import split_attention
 from sparsweep.trainables.compact.coupling import couplings_of
 from sparsweep.trainables.compact.removal import compact
 from sparsweep.trainables.cut import cut, weight_masks
 from sparsweep.trainables.delivery.graph import exported, write_graph
-from sparsweep.trainables.delivery.load import load, operation, plain
+from sparsweep.trainables.delivery.load import load
 from sparsweep.trainables.groups import add_masks, set_masks
 from sparsweep.trainables.methods import norm_scores
 from sparsweep.trainables.outline import lay_outline
 from sparsweep.trainables.scores import Scores
 from sparsweep.trainables.tasks.cifar_networks import IMAGE_NETWORKS
-from sparsweep.trainables.tasks.networks import NETWORKS, lenet_digits
+from sparsweep.trainables.tasks.networks import NETWORKS
 from sparsweep.trainables.tasks.torchvision_networks import zoo_network
 from tests.trainables import trap_nets as traps
 from tests.trainables.nets import shuffled

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from sparsweep.trainables.measures.latency import compare
 from sparsweep.trainables.measures.runtimes import BESIDE, Runner, UnsuitableError, prepared
@@ -31,6 +31,7 @@ class Bench:
         Dense and compact are timed in the same runtime, and, if another one is faster for each, each in its own.
         """
         inputs = torch.rand(batch, *self.example_shape, device=self.on)
+        _check_runs(compact.to(self.on).eval(), inputs)
         ready: dict[str, Runner] = {}
         found: dict[Pair, Latency | str | None] = {}
         for runtime in runtimes:
@@ -57,3 +58,13 @@ class Bench:
             inputs = torch.rand(batch, *self.example_shape, device=self.on)
             self._ready[runtime, batch] = prepared(self.dense.to(self.on), runtime, inputs, threads=self.threads)
         return self._ready[runtime, batch]
+
+
+@torch.inference_mode()
+def _check_runs(net: nn.Module, inputs: Tensor) -> None:
+    """Raises ValueError where the network does not take so many examples."""
+    try:
+        net(inputs)
+    except Exception as fault:  # whatever the network's own code, or the allocator, raises
+        first = (str(fault).strip().splitlines() or [type(fault).__name__])[0][:160]
+        raise ValueError(f"the network does not take a batch of {len(inputs)} ({first}): choose another") from fault
