@@ -26,8 +26,8 @@ def measure(options: argparse.Namespace) -> int:
     from sparsweep.search.refusals import refuse_absent
 
     address = ModelAddress.parse(options.model)
-    runtimes = tuple(dict.fromkeys(options.runtime)) or _runtimes_here(options.device)
     _check_device(options.device)
+    runtimes = tuple(dict.fromkeys(options.runtime)) or _runtimes_here(options.device)
     refuse_absent(runtimes, options.device)
     registry = open_registry(options)
     model, versions = address.model, _versions(registry, address)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sparsweep.search.cli import main
 from tests.flow.conftest import Shell, Swept
 
 POINT_KEYS = {
@@ -191,3 +192,42 @@ def test_doctor_finds_all_well_here(swept: Swept) -> None:
     said = shell.run("doctor")
     assert said.returncode == 0, said.stdout
     assert [line[:4] for line in said.stdout.splitlines()] == ["ok  "] * 7
+
+
+def test_a_version_is_measured_again_and_ranked_for_this_device(swept: Swept) -> None:
+    shell, _ = swept
+    said = shell.run("measure", "small@sparsest", "--runtime", "eager", "--batch", "4", "--json")
+    assert said.returncode in (0, 1), said.stderr  # 1: the machine was too noisy, and nothing was published
+    (measured,) = json.loads(said.stdout)["measured"]
+    assert (said.returncode == 0) == bool(measured["records"])
+    for record in measured["records"]:
+        assert (record["batch"], record["runtime"], record["threads"], record["dtype"]) == (4, "eager", 1, "float32")
+        assert record["iqr_share"] <= 0.1
+        ranked = shell.run("frontier", "small", "--device", record["device"], "--json")
+        assert measured["version"] in [p["model_version"] for p in json.loads(ranked.stdout)["points"]]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("measure", "smal"), "no registered model smal; there is small"),
+        (("measure", "small@best"), "there is no models:/small@best"),
+        (("measure", "models:/small/77"), "there is no models:/small/77"),
+        (("measure", "small", "--runtime", "2:4"), "runtime 2:4: 2:4 kernels need a CUDA device"),
+        (("measure", "small", "--device", "cuda:7"), "--device cuda:7 is not there: this machine has cpu"),
+        (("measure", "small", "--device", "tpu!"), "--device tpu! is no device of torch's"),
+        (("measure", "small", "--batch", "0"), "'0' is not a whole number from 1 to 999999"),
+        (("frontier", "small", "--device", "a phone"), "no version of small was measured on 'a phone', but on "),
+    ],
+)
+def test_what_cannot_be_measured_is_told_in_one_message(
+    swept: Swept, words: tuple[str, ...], told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SPARSWEEP_HOME", str(swept[0].home))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    try:
+        code = main(words)
+    except SystemExit as end:  # argparse's own
+        code = int(end.code or 0)
+    assert code == 2
+    assert told in capsys.readouterr().err
