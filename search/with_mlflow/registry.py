@@ -113,8 +113,13 @@ class Registry:
                 changed += 1
         return changed
 
-    def download(self, model: str, version: str, folder: Path) -> Path:
-        """Copies all files of a version into `folder`, which appears whole or not at all.
+    def tags_of(self, model: str) -> dict[str, str]:
+        """The tags of the registered model itself; none where it does not exist."""
+        found = self._registered(model)
+        return dict(found.tags) if found is not None else {}
+
+    def download(self, model: str, version: str, folder: Path, *, part: str = "") -> Path:
+        """Copies all files of a version, or of one folder in it, into `folder`, which appears whole or not at all.
 
         Raises:
             ValueError: the folder holds something; there is no such model or version; the version holds a link.
@@ -134,7 +139,10 @@ class Registry:
             source = self.client.get_model_version_download_uri(model, version)
             try:
                 copied = mlflow.artifacts.download_artifacts(
-                    artifact_uri=source, dst_path=beside, tracking_uri=self.tracking_uri, registry_uri=self.registry_uri
+                    artifact_uri=f"{source.rstrip('/')}/{part}" if part else source,
+                    dst_path=beside,
+                    tracking_uri=self.tracking_uri,
+                    registry_uri=self.registry_uri,
                 )
             except MlflowException as error:
                 said = " ".join(str(error.message).split())
