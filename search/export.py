@@ -1,6 +1,5 @@
 """A registered version as files for others: `sparsweep pick … --export DIR`. The folder appears whole or not at all."""
 
-import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -85,7 +84,6 @@ def export(registry: "Registry", info: "ModelVersionInfo", wish: Wish) -> Export
         ValueError: the version lacks what a format needs, or the folder cannot be written.
         DifferentError: a file does not open, or gives other outputs than those stored.
     """
-    from sparsweep.search.model_card import model_card
     from sparsweep.trainables.delivery.check import check_format
     from sparsweep.trainables.delivery.formats import write_formats
 
@@ -104,9 +102,9 @@ def export(registry: "Registry", info: "ModelVersionInfo", wish: Wish) -> Export
         except ValueError as fault:
             raise ValueError(f"version {info.version} of {info.model} cannot be exported: {fault}") from fault
         differences = {form: check.result() for form, check in checks.items()}
-        licence = licence_of({**registry.tags_of(info.model), **info.tags})
+        card = _card(registry, info, trusted, differences)
         with _writing(wish.folder):
-            (made / CARD).write_text(model_card(info, trusted, differences, licence), encoding="utf-8")
+            (made / CARD).write_text(card, encoding="utf-8")
             files = {path.name: path.stat().st_size for path in sorted(made.iterdir())}
             settled.parent.mkdir(parents=True, exist_ok=True)
             made.replace(settled)
@@ -162,8 +160,17 @@ def _fetch(registry: "Registry", info: "ModelVersionInfo", folder: Path) -> None
             f"{what} lacks {', '.join(missing)}, as versions of an older sparsweep do: run its sweep again under "
             "another model, or load it with mlflow"
         )
+
+
+def _card(
+    registry: "Registry", info: "ModelVersionInfo", trusted: Path, differences: Mapping[str, "Difference"]
+) -> str:
+    from sparsweep.search.model_card import model_card
+
+    licence = licence_of({**registry.tags_of(info.model), **info.tags})
     try:
-        for name in ("architecture.json", "point.json"):
-            assert isinstance(json.loads((folder / name).read_text(encoding="utf-8")), dict)
-    except (ValueError, AssertionError, RecursionError) as fault:
-        raise ValueError(f"{what}: {name} is damaged ({fault})") from fault
+        return model_card(info, trusted, differences, licence)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as fault:
+        raise ValueError(
+            f"point.json or architecture.json of version {info.version} of {info.model} is damaged ({fault})"
+        ) from fault

@@ -69,8 +69,12 @@ def test_a_pick_says_what_and_why_and_exports_the_trusted_form(swept: Swept, tmp
     told = json.loads(said.stdout)
     assert "highest sparsity" in told["reason"]
     assert told["next_best"]
-    assert (target / "data" / "model.pt2").is_file()
-    assert (target / "sparsweep" / "network.safetensors").is_file()
+    assert told["exported"]["formats"] == ["safetensors", "pt2", "onnx"]
+    assert {path.name for path in target.iterdir()} == set(told["exported"]["files"])
+    assert told["exported"]["max_difference"]["safetensors"]["as_stored"] == 0
+    card = (target / "model_card.md").read_text()
+    for line in ("| data | digits |", "| network | lenet-digits |", f"| registered as | {told['uri']} |"):
+        assert line in card.splitlines()
     again = shell.run("pick", "small", "--where", "accuracy >= 0.3", "--export", str(target))
     assert again.returncode == 2
     assert "not an empty folder" in again.stderr

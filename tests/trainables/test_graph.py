@@ -1,29 +1,25 @@
 """A network without its code: its graph reads back to the same network, or it is refused with a reason."""
 
-import copy
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from sparsweep.trainables.compact.architecture import describe, save_network
 from sparsweep.trainables.compact.attention import split_attention
 from sparsweep.trainables.compact.coupling import couplings_of
 from sparsweep.trainables.compact.removal import compact
 from sparsweep.trainables.cut import cut, weight_masks
 from sparsweep.trainables.delivery.graph import exported, write_graph
-from sparsweep.trainables.delivery.load import load, operation, plain
+from sparsweep.trainables.delivery.load import load
 from sparsweep.trainables.groups import add_masks, set_masks
 from sparsweep.trainables.methods import norm_scores
 from sparsweep.trainables.outline import lay_outline
 from sparsweep.trainables.scores import Scores
 from sparsweep.trainables.tasks.cifar_networks import IMAGE_NETWORKS
-from sparsweep.trainables.tasks.networks import NETWORKS, lenet_digits
+from sparsweep.trainables.tasks.networks import NETWORKS
 from sparsweep.trainables.tasks.torchvision_networks import zoo_network
 from tests.trainables import trap_nets as traps
 from tests.trainables.nets import shuffled
@@ -118,9 +114,9 @@ class Constants(nn.Module):
         self.plain = torch.tensor([1.0, 0, 0, 1])
 
     def forward(self, x: Tensor) -> Tensor:
-        places = torch.arange(x.shape[0] * 2, dtype=torch.float32)[: x.shape[0]] + torch.tensor(2.0)
+        shifts = torch.arange(x.shape[0] * 2, dtype=torch.float32)[: x.shape[0]].clamp(3, 3) + torch.tensor(2.0)
         x = self.linear(x).masked_fill(self.plain > 0, -torch.inf).softmax(1) * self.hidden
-        return x.to(torch.float64).to(memory_format=torch.contiguous_format) + places[:, None]
+        return x.to(torch.float64).to(memory_format=torch.contiguous_format) + shifts[:, None]
 
 
 def test_what_the_state_dict_has_not_lies_beside_it(tmp_path: Path) -> None:
@@ -133,22 +129,12 @@ def test_what_the_state_dict_has_not_lies_beside_it(tmp_path: Path) -> None:
     assert "Infinity" not in text
 
 
-class Fixed(nn.Module):
-    """Its result depends on the size of the batch that it was exported with."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x * len(x.tolist())
-
-
-class Sliced(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
-        return x[:2] + 0 * x.sum()
-
-
 class Forked(nn.Module):
+    """What it does depends on the numbers."""
+
     def forward(self, x: Tensor) -> Tensor:
-        with torch.enable_grad():
-            return torch.cond(x.sum() > 0, lambda y: y + 1, lambda y: y - 1, (x,))
+        chosen: Tensor = torch.cond(x.sum() > 0, lambda y: y + 1, lambda y: y - 1, (x,))
+        return chosen
 
 
 @pytest.mark.parametrize(
