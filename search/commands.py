@@ -4,7 +4,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sparsweep.search.sweep import Job
     from sparsweep.search.sweep_folder import SweepFolder, Where
     from sparsweep.search.with_mlflow import Registry
+    from sparsweep.spaces.constraint import Constraint
     from sparsweep.trainables.record import TrialRecord
 
 
@@ -368,9 +369,11 @@ def pick(options: argparse.Namespace) -> int:
     from sparsweep.search.export import Wish, export
     from sparsweep.search.model_address import ModelAddress
     from sparsweep.search.pick import NothingFits
+    from sparsweep.spaces.constraint import Constraint
     from sparsweep.trainables.delivery.check import DifferentError
 
     _refuse_passwords(options)
+    wishes = [Constraint.parse(text, allow_test_accuracy=True) for text in options.where]
     address = ModelAddress.parse(options.model)
     if options.format and not options.export:
         raise ValueError(f"--format {options.format} needs a folder: add --export DIR")
@@ -382,7 +385,7 @@ def pick(options: argparse.Namespace) -> int:
     with_mlflow.settle()
     with_mlflow.reachable(uri)
     registry = with_mlflow.Registry.open(tracking_uri=uri)
-    picked = _picked(registry, address, options)
+    picked = _picked(registry, address, wishes, options.best)
     if isinstance(picked, NothingFits):
         return _nothing(picked, options.json)
     info = next(v for v in registry.versions(address.model) if v.version == str(picked.chosen.version))
@@ -404,16 +407,16 @@ def pick(options: argparse.Namespace) -> int:
     return 0
 
 
-def _picked(registry: "Registry", address: "ModelAddress", options: argparse.Namespace) -> "Pick | NothingFits":
+def _picked(
+    registry: "Registry", address: "ModelAddress", wishes: Sequence["Constraint"], best: str | None
+) -> "Pick | NothingFits":
     """The version that an address names, or of the newest task's versions the one that satisfies the wish."""
     from sparsweep.search.model_address import resolve
     from sparsweep.search.pick import Pick, pick
     from sparsweep.search.standing import candidate
-    from sparsweep.spaces.constraint import Constraint
 
-    wishes = [Constraint.parse(text, allow_test_accuracy=True) for text in options.where]
     if address.names_version:
-        if wishes or options.best:
+        if wishes or best:
             raise ValueError(
                 f"{address} names one version: leave out --where and --best, or write {address.model} only"
             )
@@ -422,7 +425,7 @@ def _picked(registry: "Registry", address: "ModelAddress", options: argparse.Nam
     versions = registry.versions(address.model)
     newest = versions[-1].fingerprint if versions else None
     peers = [candidate(info) for info in versions if info.fingerprint == newest]
-    return pick(peers, wishes, best=options.best or "knee")
+    return pick(peers, wishes, best=best or "knee")
 
 
 def _nothing(nothing: Any, as_json: bool) -> int:

@@ -122,6 +122,38 @@ def test_a_version_classifies_at_its_recorded_test_accuracy_where_sparsweep_is_n
     assert json.loads(done.stdout.splitlines()[-1]) == pytest.approx(knee["figures"]["test_accuracy"], abs=1e-6)
 
 
+FROM_FILES = """
+import sys
+import onnxruntime, torch
+assert "sparsweep" not in sys.modules
+from load import load
+inputs, labels = torch.load(sys.argv[1], weights_only=True)
+session = onnxruntime.InferenceSession("model.onnx")
+outputs = [load(".")(inputs), torch.export.load("model.pt2").module()(inputs)]
+outputs.append(torch.tensor(session.run(None, {"input": inputs.numpy()})[0]))
+print([round(float((each.argmax(dim=1) == labels).float().mean()), 6) for each in outputs])
+"""
+
+
+def test_an_export_classifies_at_the_recorded_test_accuracy_in_every_format(swept: Swept, tmp_path: Path) -> None:
+    import torch
+
+    from sparsweep.trainables.tasks import load_data
+
+    shell, _ = swept
+    test = load_data("digits").test
+    torch.save((test.inputs, test.labels), tmp_path / "test.pt")
+    said = shell.run("pick", "models:/small@knee", "--export", str(tmp_path / "out"), "--format", "all", "--json")
+    assert said.returncode == 0, said.stderr
+    done = subprocess.run(
+        [sys.executable, "-c", FROM_FILES, str(tmp_path / "test.pt")], cwd=tmp_path / "out", env=shell.environment,
+        text=True, capture_output=True, timeout=200, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    expected = round(json.loads(said.stdout)["figures"]["test_accuracy"], 6)
+    assert json.loads(done.stdout.splitlines()[-1]) == [expected] * 3
+
+
 def test_mlflow_and_the_studies_hold_the_same_as_the_records(swept: Swept) -> None:
     from sparsweep.search import with_mlflow
 
