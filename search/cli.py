@@ -13,7 +13,8 @@ _MEASURE_EXAMPLE = """example:
   sparsweep measure digits@knee                        this machine's processor, in the runtimes that there are
   sparsweep measure digits --runtime onnx --batch 256  all versions on the frontier"""
 _PICK_EXAMPLE = """example:
-  sparsweep pick digits --where "accuracy >= 0.97" --best speedup --alias production --export out/"""
+  sparsweep pick digits --where "accuracy >= 0.97" --best speedup --alias production
+  sparsweep pick digits@production --export picked --format onnx"""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -162,14 +163,18 @@ def _add_gc(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
 
 def _add_pick(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     pick = _command(commands, "pick", "pick a registered model by a wish", _PICK_EXAMPLE)
-    pick.add_argument("model", metavar="MODEL", help="the registered model's name")
+    pick.add_argument("model", metavar="MODEL", help="the registered model's name; or one version: NAME/3, NAME@ALIAS")
     pick.add_argument("--where", action="append", default=[], metavar='"accuracy >= 0.97"', help="may be repeated")
     pick.add_argument(
-        "--best", default="knee", choices=("accuracy", "sparsity", "speedup", "size_bytes", "macs", "knee"),
+        "--best", choices=("accuracy", "sparsity", "speedup", "size_bytes", "macs", "knee"),
         help="what to have most of; default: knee",
     )  # fmt: skip
     pick.add_argument("--alias", help="name the picked version")
-    pick.add_argument("--export", metavar="DIR", help="copy the picked version's files into a new folder")
+    pick.add_argument("--export", metavar="DIR", help="write the picked version into a new folder, with a model card")
+    pick.add_argument(
+        "--format", choices=("safetensors", "pt2", "onnx", "all"),
+        help="what to export; default: all formats whose libraries are installed",
+    )  # fmt: skip
     pick.add_argument("--tracking-uri", help="MLflow server; default: MLFLOW_TRACKING_URI, or SQLite in .sparsweep")
     pick.add_argument("--json", action="store_true", help="print JSON")
 
@@ -207,7 +212,7 @@ def _size(text: str) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; 0 done, 1 nothing satisfies the wish or the sweep found nothing, 2 bad input, 130 stopped."""
+    """Runs one command; 0 done, 1 nothing found or an export that is not right, 2 bad input, 130 stopped."""
     parser = build_parser()
     words = sys.argv[1:] if arguments is None else list(arguments)
     options = parser.parse_args(words)

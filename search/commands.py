@@ -4,7 +4,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +19,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from sparsweep.search.delivery import Delivered
+    from sparsweep.search.model_address import ModelAddress
+    from sparsweep.search.pick import NothingFits, Pick
     from sparsweep.search.sweep import Job
     from sparsweep.search.sweep_folder import SweepFolder, Where
+    from sparsweep.search.with_mlflow import Registry
+    from sparsweep.spaces.constraint import Constraint
     from sparsweep.trainables.record import TrialRecord
 
 
@@ -360,42 +364,68 @@ def frontier(options: argparse.Namespace) -> int:
 
 
 def pick(options: argparse.Namespace) -> int:
-    """Picks a version, says why, names and exports it."""
+    """Picks a version, says why, exports and names it."""
     from sparsweep.search import with_mlflow
-    from sparsweep.search.pick import NothingFits, pick
-    from sparsweep.search.standing import candidate
+    from sparsweep.search.export import Wish, export
+    from sparsweep.search.model_address import ModelAddress
+    from sparsweep.search.pick import NothingFits
     from sparsweep.spaces.constraint import Constraint
+    from sparsweep.trainables.delivery.check import DifferentError
 
     _refuse_passwords(options)
     wishes = [Constraint.parse(text, allow_test_accuracy=True) for text in options.where]
+    address = ModelAddress.parse(options.model)
+    if options.format and not options.export:
+        raise ValueError(f"--format {options.format} needs a folder: add --export DIR")
+    wish = Wish.checked(options.export, options.format) if options.export is not None else None
     home = Home.find()
     uri = options.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or home.tracking_uri
-    target = Path(options.export) if options.export else None
-    if target is not None and target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise ValueError(f"--export {target} is not an empty folder: name a new one")
     if uri == home.tracking_uri and not (home.path / "mlflow.db").exists():
-        raise ValueError(f"no model {options.model}: there is no registry in {home.path}; run a sweep there first")
+        raise ValueError(f"no model {address.model}: there is no registry in {home.path}; run a sweep there first")
     with_mlflow.settle()
     with_mlflow.reachable(uri)
     registry = with_mlflow.Registry.open(tracking_uri=uri)
-    versions = registry.versions(options.model)
-    newest = versions[-1].fingerprint if versions else None
-    peers = [info for info in versions if info.fingerprint == newest]
-    picked = pick([candidate(info) for info in peers], wishes, best=options.best)
+    picked = _picked(registry, address, wishes, options.best)
     if isinstance(picked, NothingFits):
         return _nothing(picked, options.json)
-    version = str(picked.chosen.version)
+    info = next(v for v in registry.versions(address.model) if v.version == str(picked.chosen.version))
+    try:
+        exported = export(registry, info, wish) if wish else None
+    except DifferentError as fault:
+        print(f"sparsweep: version {info.version} of {info.model}: {fault}; nothing was written", file=sys.stderr)
+        return 1
     if options.alias:
-        registry.set_aliases(options.model, {options.alias: version})
-    if target is not None:
-        registry.download(options.model, version, target)
+        registry.set_aliases(address.model, {options.alias: info.version})
     told = {
-        "model": options.model, "version": version, "reason": picked.reason, "next_best": picked.next_best,
-        "figures": dict(picked.chosen.figures), "uri": f"models:/{options.model}/{version}",
-        "alias": options.alias, "exported": str(target) if target else None,
+        "model": info.model, "version": info.version, "reason": picked.reason, "next_best": picked.next_best,
+        "figures": dict(picked.chosen.figures), "uri": f"models:/{info.model}/{info.version}",
+        "alias": options.alias, "exported": exported.as_json() if exported else None,
     }  # fmt: skip
-    print(json.dumps(told) if options.json else _picked_text(told))
+    print(
+        json.dumps(told) if options.json else "\n".join([_picked_text(told), *(exported.lines() if exported else [])])
+    )
     return 0
+
+
+def _picked(
+    registry: "Registry", address: "ModelAddress", wishes: Sequence["Constraint"], best: str | None
+) -> "Pick | NothingFits":
+    """The version that an address names, or of the newest task's versions the one that satisfies the wish."""
+    from sparsweep.search.model_address import resolve
+    from sparsweep.search.pick import Pick, pick
+    from sparsweep.search.standing import candidate
+
+    if address.names_version:
+        if wishes or best:
+            raise ValueError(
+                f"{address} names one version: leave out --where and --best, or write {address.model} only"
+            )
+        named = candidate(resolve(registry, address))
+        return Pick(chosen=named, reason=f"version {named.version} was named", runner_up=None, next_best="")
+    versions = registry.versions(address.model)
+    newest = versions[-1].fingerprint if versions else None
+    peers = [candidate(info) for info in versions if info.fingerprint == newest]
+    return pick(peers, wishes, best=best or "knee")
 
 
 def _nothing(nothing: Any, as_json: bool) -> int:
@@ -414,11 +444,11 @@ def _picked_text(told: Mapping[str, Any]) -> str:
 
     names = ("accuracy", "test_accuracy", "sparsity", "macs", "speedup", "size_bytes")
     figures = [f"{label(n)} {shown(n, told['figures'][n])}" for n in names if n in told["figures"]]
-    lines = [f"picked {told['uri']}: {told['reason']}", "  " + ", ".join(figures), f"  {told['next_best']}"]
+    lines = [f"picked {told['uri']}: {told['reason']}", "  " + ", ".join(figures)]
+    if told["next_best"]:
+        lines.append(f"  {told['next_best']}")
     if told["alias"]:
         lines.append(f"  named models:/{told['model']}@{told['alias']}")
-    if told["exported"]:
-        lines.append(f"  copied to {told['exported']}")
     return "\n".join(lines)
 
 

@@ -172,7 +172,7 @@ def _register(
         order = Order(
             model=sweep.model, sweep=folder.name, point=point.as_json(), task=task.resolved().as_json(),
             fingerprint=task.fingerprint(), path=str(store.folder(point.trial).path / str(point.network)),
-            example=example, run_id=_run_of(ledger, store, point), tags=_device_tags(point) | _input_tags(task),
+            example=example, run_id=_run_of(ledger, store, point), tags=_device_tags(point) | _task_tags(task),
         )  # fmt: skip
         folder.note({point.id: {"model_version": near_store(publish, (tracking_uri, order))}})
     registry = Registry.open(tracking_uri=tracking_uri)
@@ -199,10 +199,10 @@ def _device_tags(point: Point) -> dict[str, str]:
     }  # fmt: skip
 
 
-def _input_tags(task: Task) -> dict[str, str]:
-    """How bytes become the inputs that the network takes: (value / 255 - mean) / std, by channel."""
-    inputs = task.load().train
-    return {"input_mean": json.dumps(inputs.mean), "input_std": json.dumps(inputs.std)} if inputs.mean else {}
+def _task_tags(task: Task) -> dict[str, str]:
+    """The task's own words, and how bytes become the network's inputs: (value / 255 - mean) / std, by channel."""
+    inputs, named = task.load().train, {"network": task.network, "data": task.data}
+    return named | ({"input_mean": json.dumps(inputs.mean), "input_std": json.dumps(inputs.std)} if inputs.mean else {})
 
 
 def _draw(frontier: Frontier, points: Sequence[Point], folder: SweepFolder) -> tuple[Path, ...]:

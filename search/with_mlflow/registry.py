@@ -118,10 +118,13 @@ class Registry:
         for name, value in tags.items():
             self.client.set_model_version_tag(model, version, name, value)
 
-    def download(self, model: str, version: str, folder: Path, *, part: str = "") -> Path:
-        """Copies all files of a version, or those of one folder of it, into `folder`.
+    def tags_of(self, model: str) -> dict[str, str]:
+        """The tags of the registered model itself; none where it does not exist."""
+        found = self._registered(model)
+        return dict(found.tags) if found is not None else {}
 
-        It appears whole or not at all.
+    def download(self, model: str, version: str, folder: Path, *, part: str = "") -> Path:
+        """Copies all files of a version, or of one folder in it, into `folder`, which appears whole or not at all.
 
         Raises:
             ValueError: the folder holds something; there is no such model or version; the version holds a link.
@@ -139,10 +142,12 @@ class Registry:
         with tempfile.TemporaryDirectory(dir=settled.parent, prefix=f".{settled.name}.") as beside:
             # Resolved here, as mlflow.artifacts would ask the registry of the global tracking URI.
             source = self.client.get_model_version_download_uri(model, version)
-            source = f"{source.rstrip('/')}/{part}" if part else source
             try:
                 copied = mlflow.artifacts.download_artifacts(
-                    artifact_uri=source, dst_path=beside, tracking_uri=self.tracking_uri, registry_uri=self.registry_uri
+                    artifact_uri=f"{source.rstrip('/')}/{part}" if part else source,
+                    dst_path=beside,
+                    tracking_uri=self.tracking_uri,
+                    registry_uri=self.registry_uri,
                 )
             except MlflowException as error:
                 said = " ".join(str(error.message).split())

@@ -70,8 +70,12 @@ def test_a_pick_says_what_and_why_and_exports_the_trusted_form(swept: Swept, tmp
     told = json.loads(said.stdout)
     assert "highest sparsity" in told["reason"]
     assert told["next_best"]
-    assert (target / "data" / "model.pt2").is_file()
-    assert (target / "sparsweep" / "network.safetensors").is_file()
+    assert told["exported"]["formats"] == ["safetensors", "pt2", "onnx"]
+    assert {path.name for path in target.iterdir()} == set(told["exported"]["files"])
+    assert told["exported"]["max_difference"]["safetensors"]["as_stored"] == 0
+    card = (target / "model_card.md").read_text()
+    for line in ("| data | digits |", "| network | lenet-digits |", f"| registered as | {told['uri']} |"):
+        assert line in card.splitlines()
     again = shell.run("pick", "small", "--where", "accuracy >= 0.3", "--export", str(target))
     assert again.returncode == 2
     assert "not an empty folder" in again.stderr
@@ -117,6 +121,38 @@ def test_a_version_classifies_at_its_recorded_test_accuracy_where_sparsweep_is_n
     assert done.returncode == 0, done.stderr
     knee = json.loads(shell.run("pick", "small", "--best", "knee", "--json").stdout)
     assert json.loads(done.stdout.splitlines()[-1]) == pytest.approx(knee["figures"]["test_accuracy"], abs=1e-6)
+
+
+FROM_FILES = """
+import sys
+import onnxruntime, torch
+assert "sparsweep" not in sys.modules
+from load import load
+inputs, labels = torch.load(sys.argv[1], weights_only=True)
+session = onnxruntime.InferenceSession("model.onnx")
+outputs = [load(".")(inputs), torch.export.load("model.pt2").module()(inputs)]
+outputs.append(torch.tensor(session.run(None, {"input": inputs.numpy()})[0]))
+print([round(float((each.argmax(dim=1) == labels).float().mean()), 6) for each in outputs])
+"""
+
+
+def test_an_export_classifies_at_the_recorded_test_accuracy_in_every_format(swept: Swept, tmp_path: Path) -> None:
+    import torch
+
+    from sparsweep.trainables.tasks import load_data
+
+    shell, _ = swept
+    test = load_data("digits").test
+    torch.save((test.inputs, test.labels), tmp_path / "test.pt")
+    said = shell.run("pick", "models:/small@knee", "--export", str(tmp_path / "out"), "--format", "all", "--json")
+    assert said.returncode == 0, said.stderr
+    done = subprocess.run(
+        [sys.executable, "-c", FROM_FILES, str(tmp_path / "test.pt")], cwd=tmp_path / "out", env=shell.environment,
+        text=True, capture_output=True, timeout=200, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    expected = round(json.loads(said.stdout)["figures"]["test_accuracy"], 6)
+    assert json.loads(done.stdout.splitlines()[-1]) == [expected] * 3
 
 
 def test_mlflow_and_the_studies_hold_the_same_as_the_records(swept: Swept) -> None:

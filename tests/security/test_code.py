@@ -58,9 +58,14 @@ def findings(source: str) -> Iterator[str]:
             yield f"line {node.lineno}: a shell"
 
 
+OPENS = ROOT / "trainables/delivery/opening.py"
+"""Opens the .pt2 that the process asking for it has written a moment ago, to check it; `pick --export` alone asks."""
+
+
 @pytest.mark.parametrize("file", SOURCES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_no_source_unpickles_or_evaluates(file: Path) -> None:
-    assert list(findings(file.read_text())) == []
+    found = [finding.partition(": ")[2] for finding in findings(file.read_text())]
+    assert found == (["torch.export.load"] if file == OPENS else [])
 
 
 @pytest.mark.parametrize(

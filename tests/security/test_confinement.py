@@ -162,7 +162,7 @@ def registry_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("model", ["../x", "a/b", "a' or '1'='1", "a`b", "", "\x1b[2J", "a\nb", "models:/x", "a%b"])
+@pytest.mark.parametrize("model", ["../x", "a/b", "a' or '1'='1", "a`b", "", "\x1b[2J", "a\nb", "models:/x:y", "a%b"])
 def test_a_model_is_not_called_like_a_path_or_a_query(
     model: str, registry_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

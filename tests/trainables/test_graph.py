@@ -114,9 +114,9 @@ class Constants(nn.Module):
         self.plain = torch.tensor([1.0, 0, 0, 1])
 
     def forward(self, x: Tensor) -> Tensor:
-        places = torch.arange(x.shape[0] * 2, dtype=torch.float32)[: x.shape[0]] + torch.tensor(2.0)
+        shifts = torch.arange(x.shape[0] * 2, dtype=torch.float32)[: x.shape[0]].clamp(3, 3) + torch.tensor(2.0)
         x = self.linear(x).masked_fill(self.plain > 0, -torch.inf).softmax(1) * self.hidden
-        return x.to(torch.float64).to(memory_format=torch.contiguous_format) + places[:, None]
+        return x.to(torch.float64).to(memory_format=torch.contiguous_format) + shifts[:, None]
 
 
 def test_what_the_state_dict_has_not_lies_beside_it(tmp_path: Path) -> None:
@@ -129,22 +129,12 @@ def test_what_the_state_dict_has_not_lies_beside_it(tmp_path: Path) -> None:
     assert "Infinity" not in text
 
 
-class Fixed(nn.Module):
-    """Its result depends on the size of the batch that it was exported with."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x * len(x.tolist())
-
-
-class Sliced(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
-        return x[:2] + 0 * x.sum()
-
-
 class Forked(nn.Module):
+    """What it does depends on the numbers."""
+
     def forward(self, x: Tensor) -> Tensor:
-        with torch.enable_grad():
-            return torch.cond(x.sum() > 0, lambda y: y + 1, lambda y: y - 1, (x,))
+        chosen: Tensor = torch.cond(x.sum() > 0, lambda y: y + 1, lambda y: y - 1, (x,))
+        return chosen
 
 
 @pytest.mark.parametrize(
