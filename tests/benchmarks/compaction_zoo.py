@@ -33,7 +33,7 @@ ALLOWED = 1e-4
 MEMORY_BYTES = 14 << 30
 LIMIT_S = 300
 NOT_BEGUN = "not begun, the time was over"
-PIXELS = {"inception_v3": 96, "maxvit_t": 224}
+PIXELS = {"vit_h_14": 56, "inception_v3": 96, "maxvit_t": 224}
 """Of one side; 64 for all others."""
 MOST_WEIGHTS = 350e6
 """Larger ones do not fit: four copies, two of them in double precision."""
