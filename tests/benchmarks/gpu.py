@@ -75,7 +75,7 @@ def parity(tasks: Sequence[Task], epochs: int, device: str, folder: Path) -> lis
             found = [_trial(own, method, epochs, each, folder / f"{own.network}-{method}-{at}-{each}")
                      for at, each in enumerate((device, "cpu"))]  # fmt: skip
             if failed := [record.reason for record in found if record.state == "failed"]:
-                lines.append((own.network, method, str(failed[0]), "", "", ""))
+                lines.append((own.network, method, str(failed[0])[:60], "", "", ""))
                 continue
             cuts = [_accuracies(record) for record in found]
             lines.append((own.network, method, *(f"{value:.4f}" for pair in zip(*cuts, strict=True) for value in pair)))

@@ -305,6 +305,13 @@ def test_a_point_published_twice_is_one_version(uri: str, tmp_path: Path) -> Non
     names = {str(path.relative_to(folder)) for path in folder.rglob("*")}
     assert {"MLmodel", "data/model.pt2", "sparsweep/weights.safetensors", "sparsweep/architecture.json"} <= names
     assert Point.from_json(json.loads((folder / "sparsweep/point.json").read_text())) == point
+    part = registry.download("once", "1", tmp_path / "part", part="sparsweep")
+    wanted = {"weights.safetensors", "architecture.json", "point.json", "no_graph.txt"}
+    assert {path.name for path in part.iterdir()} == wanted
+    assert "no network.safetensors" in (part / "no_graph.txt").read_text()
+    with pytest.raises(ValueError, match="version 1 of model once cannot be copied"):
+        registry.download("once", "1", tmp_path / "nothing", part="other")
+    assert not (tmp_path / "nothing").exists()
     with pytest.raises(ValueError, match="out is not an empty folder"):
         registry.download("once", "1", tmp_path / "out")
     with pytest.raises(ValueError, match="model once has no version 9; it has 1"):

@@ -14,7 +14,10 @@ from safetensors.torch import load_file, save_file
 
 from sparsweep.trainables.delivery.check import DifferentError, check_format
 from sparsweep.trainables.delivery.formats import FORMATS, VECTOR, chosen, read_trusted, write_formats
+from sparsweep.trainables.delivery.graph import exported
 from sparsweep.trainables.tasks.cifar_networks import IMAGE_NETWORKS
+from sparsweep.trainables.tasks.torchvision_networks import zoo_network
+from tests.trainables.nets import shuffled
 from tests.trainables.test_graph import Constants, pruned, written
 
 REBUILDING = {
@@ -65,6 +68,20 @@ def test_the_batch_of_an_onnx_file_is_free(delivered: Path) -> None:
     assert (made.name, made.shape) == ("output", ["batch", 10])
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["mobilenet_v3_small", "convnext_tiny", "densenet121"])
+def test_networks_of_torchvision_open_in_every_format(name: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.mkdir()
+    target.mkdir()
+    written(pruned(zoo_network(f"torchvision/{name}", 10, 3, "imagenet"), (3, 64, 64)), (3, 64, 64), source)
+    for file in ("architecture.json", "point.json"):
+        (source / file).write_text("{}")
+    for form in write_formats(tuple(FORMATS), source, target):
+        check_format(form, target)
+
+
 def test_constants_travel_too(tmp_path: Path) -> None:
     source, target = tmp_path / "source", tmp_path / "target"
     source.mkdir()
@@ -101,8 +118,16 @@ def named_in(pickled: bytes) -> set[str]:
     return named
 
 
-def test_the_pickles_in_a_pt2_archive_rebuild_tensors_and_nothing_else(delivered: Path) -> None:
-    files = dict(members((delivered / "model.pt2").read_bytes()))
+@pytest.mark.parametrize("origin", ["exported", "registered"])
+def test_the_pickles_in_a_pt2_archive_rebuild_tensors_and_nothing_else(
+    origin: str, delivered: Path, tmp_path: Path
+) -> None:
+    archive = delivered / "model.pt2"
+    if origin == "registered":
+        archive = tmp_path / "model.pt2"
+        net = shuffled(IMAGE_NETWORKS["resnet20"].build(3, 10)).eval()
+        torch.export.save(exported(net, torch.rand(2, 3, 16, 16)), archive)
+    files = dict(members(archive.read_bytes()))
     pickles = {name: data for name, data in files.items() if name.endswith(".pkl") or data.startswith(b"\x80")}
     assert list(pickles)
     assert all("sample_inputs" in name for name in pickles)

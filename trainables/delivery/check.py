@@ -7,8 +7,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from sparsweep.trainables.delivery import graph
-
+TOLERANCE = 1e-4
+"""Largest difference of outputs that counts as equal, as in load.py; of outputs above 1 relative to the largest."""
 LIMIT_S = 600
 """Seconds that one format may take to be opened."""
 
@@ -37,7 +37,7 @@ def check_format(form: str, folder: Path) -> Difference:
     The environment is this one, as torch may be found by it alone; the script's own folder is not on the path.
 
     Raises:
-        DifferentError: the outputs differ by more than `graph.TOLERANCE` (where outputs are above 1, of the largest),
+        DifferentError: the outputs differ by more than TOLERANCE,
             or the file does not open.
     """
     script = Path(__file__).with_name("opening.py")
@@ -57,9 +57,9 @@ def check_format(form: str, folder: Path) -> Difference:
     largest = told.pop("largest_output")
     difference = Difference(**told)
     for each in (difference.as_stored, difference.other_batches):
-        if not each <= graph.TOLERANCE * max(1.0, largest):
+        if not each <= TOLERANCE * max(1.0, largest):
             raise DifferentError(
                 f"{form} gives outputs that differ from those stored by {each:.3g} "
-                f"(allowed {graph.TOLERANCE:g}, relative where they are above 1; the largest is {largest:.3g})"
+                f"(allowed {TOLERANCE:g}, relative where they are above 1; the largest is {largest:.3g})"
             )
     return difference

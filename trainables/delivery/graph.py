@@ -21,12 +21,11 @@ from torch.export.graph_signature import InputKind, InputSpec, OutputKind
 from torch.fx import Node
 
 from sparsweep.trainables.compact.architecture import test_input
+from sparsweep.trainables.delivery.check import TOLERANCE
 from sparsweep.trainables.delivery.load import CONSTANTS, load, operation, plain
 from sparsweep.trainables.record import write_atomically
 
 SCHEMA = 1
-TOLERANCE = 1e-4
-"""Largest difference of outputs that counts as equal, as in load.py; of outputs above 1 relative to the largest."""
 OF_SIZES = ("aten._assert", "aten.sym_constrain_range")
 """How operations begin that only check sizes: they are left out."""
 
