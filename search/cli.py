@@ -169,6 +169,7 @@ def _add_pick(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "--best", choices=("accuracy", "sparsity", "speedup", "size_bytes", "macs", "knee"),
         help="what to have most of; default: knee",
     )  # fmt: skip
+    pick.add_argument("--device", metavar="LABEL", help="speedups as sparsweep measure found them there")
     pick.add_argument("--alias", help="name the picked version")
     pick.add_argument("--export", metavar="DIR", help="write the picked version into a new folder, with a model card")
     pick.add_argument(

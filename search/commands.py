@@ -4,14 +4,14 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparsweep.search.home import Home
-from sparsweep.search.model_commands import frontier_for_device, measure
+from sparsweep.search.model_commands import frontier_for_device, measure, pick
 from sparsweep.search.redaction import without_secrets
 from sparsweep.search.terminal import console
 
@@ -19,12 +19,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from sparsweep.search.delivery import Delivered
-    from sparsweep.search.model_address import ModelAddress
-    from sparsweep.search.pick import NothingFits, Pick
     from sparsweep.search.sweep import Job
     from sparsweep.search.sweep_folder import SweepFolder, Where
-    from sparsweep.search.with_mlflow import Registry
-    from sparsweep.spaces.constraint import Constraint
     from sparsweep.trainables.record import TrialRecord
 
 
@@ -74,9 +70,9 @@ def resume(options: argparse.Namespace) -> int:
 
 
 def _where(options: argparse.Namespace) -> "Where":
-    from sparsweep.search.sweep_folder import Where
+    from sparsweep.search.sweep_folder import Where, refuse_passwords
 
-    _refuse_passwords(options)
+    refuse_passwords(vars(options))
     storage = options.storage_path or os.environ.get("SPARSWEEP_STORAGE_PATH")
     return Where(
         tracking_uri=options.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI"),
@@ -85,18 +81,6 @@ def _where(options: argparse.Namespace) -> "Where":
         address=options.address or os.environ.get("RAY_ADDRESS"),
         data_root=str(Path(options.data_root).expanduser().absolute()) if options.data_root else None,
     )
-
-
-def _refuse_passwords(options: argparse.Namespace) -> None:
-    from sparsweep.search.sweep_folder import VARIABLES, has_password
-    from sparsweep.search.with_mlflow import without_password
-
-    for option, variable in VARIABLES.items():
-        if (given := getattr(options, option, None)) and has_password(given):
-            raise ValueError(
-                f"--{option.replace('_', '-')} {without_password(given)} carries a password, which everybody on this "
-                f"machine could read: put the address into the environment variable {variable}"
-            )
 
 
 def _job(sweep: Any, where: "Where", folder: "SweepFolder", home: Home, options: argparse.Namespace) -> "Job":
@@ -363,100 +347,12 @@ def frontier(options: argparse.Namespace) -> int:
     return 0
 
 
-def pick(options: argparse.Namespace) -> int:
-    """Picks a version, says why, exports and names it."""
-    from sparsweep.search import with_mlflow
-    from sparsweep.search.export import Wish, export
-    from sparsweep.search.model_address import ModelAddress
-    from sparsweep.search.pick import NothingFits
-    from sparsweep.spaces.constraint import Constraint
-    from sparsweep.trainables.delivery.check import DifferentError
-
-    _refuse_passwords(options)
-    wishes = [Constraint.parse(text, allow_test_accuracy=True) for text in options.where]
-    address = ModelAddress.parse(options.model)
-    if options.format and not options.export:
-        raise ValueError(f"--format {options.format} needs a folder: add --export DIR")
-    wish = Wish.checked(options.export, options.format) if options.export is not None else None
-    home = Home.find()
-    uri = options.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or home.tracking_uri
-    if uri == home.tracking_uri and not (home.path / "mlflow.db").exists():
-        raise ValueError(f"no model {address.model}: there is no registry in {home.path}; run a sweep there first")
-    with_mlflow.settle()
-    with_mlflow.reachable(uri)
-    registry = with_mlflow.Registry.open(tracking_uri=uri)
-    picked = _picked(registry, address, wishes, options.best)
-    if isinstance(picked, NothingFits):
-        return _nothing(picked, options.json)
-    info = next(v for v in registry.versions(address.model) if v.version == str(picked.chosen.version))
-    try:
-        exported = export(registry, info, wish) if wish else None
-    except DifferentError as fault:
-        print(f"sparsweep: version {info.version} of {info.model}: {fault}; nothing was written", file=sys.stderr)
-        return 1
-    if options.alias:
-        registry.set_aliases(address.model, {options.alias: info.version})
-    told = {
-        "model": info.model, "version": info.version, "reason": picked.reason, "next_best": picked.next_best,
-        "figures": dict(picked.chosen.figures), "uri": f"models:/{info.model}/{info.version}",
-        "alias": options.alias, "exported": exported.as_json() if exported else None,
-    }  # fmt: skip
-    print(
-        json.dumps(told) if options.json else "\n".join([_picked_text(told), *(exported.lines() if exported else [])])
-    )
-    return 0
-
-
-def _picked(
-    registry: "Registry", address: "ModelAddress", wishes: Sequence["Constraint"], best: str | None
-) -> "Pick | NothingFits":
-    """The version that an address names, or of the newest task's versions the one that satisfies the wish."""
-    from sparsweep.search.model_address import resolve
-    from sparsweep.search.pick import Pick, pick
-    from sparsweep.search.standing import candidate
-
-    if address.names_version:
-        if wishes or best:
-            raise ValueError(
-                f"{address} names one version: leave out --where and --best, or write {address.model} only"
-            )
-        named = candidate(resolve(registry, address))
-        return Pick(chosen=named, reason=f"version {named.version} was named", runner_up=None, next_best="")
-    versions = registry.versions(address.model)
-    newest = versions[-1].fingerprint if versions else None
-    peers = [candidate(info) for info in versions if info.fingerprint == newest]
-    return pick(peers, wishes, best=best or "knee")
-
-
-def _nothing(nothing: Any, as_json: bool) -> int:
-    if as_json:
-        misses = [{"version": str(m.candidate.version), "text": m.text} for m in nothing.misses]
-        print(json.dumps({"version": None, "reason": nothing.reason, "misses": misses}))
-    else:
-        print(nothing.reason)
-        for miss in nothing.misses:
-            print(f"  {miss.text}")
-    return 1
-
-
-def _picked_text(told: Mapping[str, Any]) -> str:
-    from sparsweep.search.figures import label, shown
-
-    names = ("accuracy", "test_accuracy", "sparsity", "macs", "speedup", "size_bytes")
-    figures = [f"{label(n)} {shown(n, told['figures'][n])}" for n in names if n in told["figures"]]
-    lines = [f"picked {told['uri']}: {told['reason']}", "  " + ", ".join(figures)]
-    if told["next_best"]:
-        lines.append(f"  {told['next_best']}")
-    if told["alias"]:
-        lines.append(f"  named models:/{told['model']}@{told['alias']}")
-    return "\n".join(lines)
-
-
 def doctor(options: argparse.Namespace) -> int:
     """One line a check; exit code 1 where something is not ok."""
     from sparsweep.search.doctor import examine
+    from sparsweep.search.sweep_folder import refuse_passwords
 
-    _refuse_passwords(options)
+    refuse_passwords(vars(options))
     checks = examine(Home.find(), options.address, options.tracking_uri, options.study_storage)
     if options.json:
         print(json.dumps([vars(check) for check in checks]))

@@ -66,19 +66,24 @@ def frontier_on(
     Raises:
         ValueError: none was measured there; the devices that there are are named.
     """
-    ours = [info for info in versions if info.fingerprint is not None]
-    peers = [info for info in ours if info.fingerprint == ours[-1].fingerprint]
-    known = {info.version: records_by_device(info.tags) for info in peers}
-    points = [point_of(info, known[info.version][device]) for info in peers if device in known[info.version]]
-    if not points:
-        others = sorted({name for records in known.values() for name in records})
+    newest = next((info.fingerprint for info in reversed(versions) if info.fingerprint is not None), None)
+    peers = [info for info in versions if info.fingerprint == newest]
+    there = measured_on(device, model, peers)
+    points = [point_of(info, records_by_device(info.tags)[device]) for info in there]
+    missing = [info.version for info in peers if info.version not in {each.version for each in there}]
+    return Frontier.of(model, [point for point in points if point], objectives, constraints), missing
+
+
+def measured_on(device: str, model: str, versions: Sequence["ModelVersionInfo"]) -> list["ModelVersionInfo"]:
+    """Those that were measured on a device, with their figures there. Raises ValueError where none was."""
+    there = [found for info in versions if (found := on_device(info, device)) is not None]
+    if not there:
+        others = sorted({name for info in versions for name in records_by_device(info.tags)})
         raise ValueError(
             f"no version of {model} was measured on {device!r}, but on {', '.join(map(repr, others)) or 'no device'}: "
             f"run sparsweep measure {model} on that machine"
         )
-    missing = [info.version for info in peers if device not in known[info.version]]
-    found = Frontier.of(model, [point for point in points if point], objectives, constraints)
-    return found, missing
+    return there
 
 
 def on_device(info: "ModelVersionInfo", device: str) -> "ModelVersionInfo | None":

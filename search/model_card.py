@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sparsweep.search.caption import ran
+from sparsweep.search.devices import records_by_device
 from sparsweep.search.figures import UNKNOWN, label, shown
 from sparsweep.spaces.faults import visible
 
@@ -83,11 +85,11 @@ def _figures(info: "ModelVersionInfo", point: Mapping[str, Any]) -> list[str]:
     told = [(label(name), *(shown(name, each) for each in (figures.get(name), dense.get(name)))) for name in names]
     times = [
         (
-            each["device"], each["batch"], each["threads"], each["runtime"], shown("latency_ms", each["latency_ms"]),
-            shown("latency_ms", each["dense_latency_ms"]), shown("speedup", each["speedup"]),
-            f"{100 * each['iqr_share']:.1f} %",
+            record.device, record.batch, record.threads, ran(record), shown("latency_ms", record.latency_ms),
+            shown("latency_ms", record.dense_latency_ms), shown("speedup", record.speedup),
+            f"{100 * record.iqr_share:.1f} %",
         )
-        for each in point["latency"]
+        for records in records_by_device(info.tags).values() for record in records
     ]  # fmt: skip
     head = ("device", "batch", "threads", "runtime", "latency", "dense", "speedup", "spread (IQR / median)")
     measured = _table(head, times) if times else "Its latency was not measured."

@@ -1,9 +1,10 @@
-"""What the commands about registered models do: measure, and the frontier on a device."""
+"""What the commands about registered models do: pick, measure, and the frontier on a device."""
 
 import argparse
 import json
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,99 @@ from sparsweep.search.terminal import console
 if TYPE_CHECKING:
     from sparsweep.search.measuring import Measured
     from sparsweep.search.model_address import ModelAddress
+    from sparsweep.search.pick import NothingFits, Pick
     from sparsweep.search.with_mlflow import ModelVersionInfo, Registry
+    from sparsweep.spaces.constraint import Constraint
 
 BATCHES = (1, 32)
+
+
+def pick(options: argparse.Namespace) -> int:
+    """Picks a version, says why, exports and names it."""
+    from sparsweep.search.export import Wish, export
+    from sparsweep.search.model_address import ModelAddress
+    from sparsweep.search.pick import NothingFits
+    from sparsweep.spaces.constraint import Constraint
+    from sparsweep.trainables.delivery.check import DifferentError
+
+    wishes = [Constraint.parse(text, allow_test_accuracy=True) for text in options.where]
+    address = ModelAddress.parse(options.model)
+    if options.format and not options.export:
+        raise ValueError(f"--format {options.format} needs a folder: add --export DIR")
+    wish = Wish.checked(options.export, options.format) if options.export is not None else None
+    registry = open_registry(options, address.model)
+    picked = _picked(registry, address, wishes, options.best, options.device)
+    if isinstance(picked, NothingFits):
+        return _nothing(picked, options.json)
+    info = next(v for v in registry.versions(address.model) if v.version == str(picked.chosen.version))
+    try:
+        exported = export(registry, info, wish) if wish else None
+    except DifferentError as fault:
+        print(f"sparsweep: version {info.version} of {info.model}: {fault}; nothing was written", file=sys.stderr)
+        return 1
+    if options.alias:
+        registry.set_aliases(address.model, {options.alias: info.version})
+    told = {
+        "model": info.model, "version": info.version, "reason": picked.reason, "next_best": picked.next_best,
+        "figures": dict(picked.chosen.figures), "uri": f"models:/{info.model}/{info.version}",
+        "alias": options.alias, "exported": exported.as_json() if exported else None,
+    }  # fmt: skip
+    print(
+        json.dumps(told) if options.json else "\n".join([_picked_text(told), *(exported.lines() if exported else [])])
+    )
+    return 0
+
+
+def _picked(
+    registry: "Registry", address: "ModelAddress", wishes: Sequence["Constraint"], best: str | None, device: str | None
+) -> "Pick | NothingFits":
+    """The version that an address names, or of the newest task's versions the one that satisfies the wish.
+
+    Args:
+        device: whose speedups and latencies count; None takes those of the sweep.
+    """
+    from sparsweep.search.devices import measured_on
+    from sparsweep.search.model_address import resolve
+    from sparsweep.search.pick import Pick, pick
+    from sparsweep.search.standing import candidate
+
+    if address.names_version:
+        if wishes or best or device:
+            raise ValueError(
+                f"{address} names one version: leave out --where, --best and --device, or write {address.model} only"
+            )
+        named = candidate(resolve(registry, address))
+        return Pick(chosen=named, reason=f"version {named.version} was named", runner_up=None, next_best="")
+    versions = registry.versions(address.model)
+    newest = versions[-1].fingerprint if versions else None
+    peers = [info for info in versions if info.fingerprint == newest]
+    if device is not None:
+        peers = measured_on(device, address.model, peers)
+    return pick([candidate(info) for info in peers], wishes, best=best or "knee")
+
+
+def _nothing(nothing: Any, as_json: bool) -> int:
+    if as_json:
+        misses = [{"version": str(m.candidate.version), "text": m.text} for m in nothing.misses]
+        print(json.dumps({"version": None, "reason": nothing.reason, "misses": misses}))
+    else:
+        print(nothing.reason)
+        for miss in nothing.misses:
+            print(f"  {miss.text}")
+    return 1
+
+
+def _picked_text(told: Mapping[str, Any]) -> str:
+    from sparsweep.search.figures import label, shown
+
+    names = ("accuracy", "test_accuracy", "sparsity", "macs", "speedup", "size_bytes")
+    figures = [f"{label(n)} {shown(n, told['figures'][n])}" for n in names if n in told["figures"]]
+    lines = [f"picked {told['uri']}: {told['reason']}", "  " + ", ".join(figures)]
+    if told["next_best"]:
+        lines.append(f"  {told['next_best']}")
+    if told["alias"]:
+        lines.append(f"  named models:/{told['model']}@{told['alias']}")
+    return "\n".join(lines)
 
 
 def measure(options: argparse.Namespace) -> int:
@@ -29,7 +120,7 @@ def measure(options: argparse.Namespace) -> int:
     _check_device(options.device)
     runtimes = tuple(dict.fromkeys(options.runtime)) or _runtimes_here(options.device)
     refuse_absent(runtimes, options.device)
-    registry = open_registry(options)
+    registry = open_registry(options, address.model)
     model, versions = address.model, _versions(registry, address)
     timing = Timing(
         batches=tuple(sorted(set(options.batch or BATCHES))), runtimes=runtimes, threads=options.threads
@@ -47,18 +138,20 @@ def measure(options: argparse.Namespace) -> int:
     return int(any(not each.records for each in measured))
 
 
-def open_registry(options: argparse.Namespace) -> "Registry":
+def open_registry(options: argparse.Namespace, model: str) -> "Registry":
     """The registry that the options or the environment name, or the embedded one.
 
     Raises:
         ValueError: nobody answers there, or nothing was ever registered here.
     """
     from sparsweep.search import with_mlflow
+    from sparsweep.search.sweep_folder import refuse_passwords
 
+    refuse_passwords(vars(options))
     home = Home.find()
     uri = options.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or home.tracking_uri
     if uri == home.tracking_uri and not (home.path / "mlflow.db").exists():
-        raise ValueError(f"there is no registry in {home.path}: run a sweep there first, or give --tracking-uri")
+        raise ValueError(f"no model {model}: there is no registry in {home.path}; run a sweep there first")
     with_mlflow.settle()
     with_mlflow.reachable(uri)
     return with_mlflow.Registry.open(tracking_uri=uri)
@@ -134,7 +227,7 @@ def frontier_for_device(options: argparse.Namespace) -> int:
     if options.plot:
         check_plot_path(Path(options.plot))
     model, objectives, constraints = _wanted(options.name)
-    registry = open_registry(options)
+    registry = open_registry(options, model)
     found, missing = frontier_on(options.device, model, registry.versions(model), objectives, constraints)
     if options.plot:
         save_plot(found, found.points, Path(options.plot))

@@ -67,6 +67,18 @@ def has_password(address: str) -> bool:
     return without_password(address) != address
 
 
+def refuse_passwords(options: Mapping[str, Any]) -> None:
+    """Raises ValueError where an option of the command line, by its name in VARIABLES, carries a password."""
+    from sparsweep.search.with_mlflow import without_password
+
+    for option, variable in VARIABLES.items():
+        if (given := options.get(option)) and has_password(given):
+            raise ValueError(
+                f"--{option.replace('_', '-')} {without_password(given)} carries a password, which everybody on this "
+                f"machine could read: put the address into the environment variable {variable}"
+            )
+
+
 def _hidden(name: str, value: str | None) -> str | None:
     return f"${VARIABLES[name]}" if value is not None and name in VARIABLES and has_password(value) else value
 

@@ -241,6 +241,8 @@ def test_a_version_is_measured_again_and_ranked_for_this_device(swept: Swept) ->
         assert record["iqr_share"] <= 0.1
         ranked = shell.run("frontier", "small", "--device", record["device"], "--json")
         assert measured["version"] in [p["model_version"] for p in json.loads(ranked.stdout)["points"]]
+        picked = shell.run("pick", "small", "--device", record["device"], "--best", "speedup", "--json")
+        assert json.loads(picked.stdout)["figures"]["latency_ms"] > 0
 
 
 @pytest.mark.parametrize(
@@ -254,6 +256,7 @@ def test_a_version_is_measured_again_and_ranked_for_this_device(swept: Swept) ->
         (("measure", "small", "--device", "tpu!"), "--device tpu! is no device of torch's"),
         (("measure", "small", "--batch", "0"), "'0' is not a whole number from 1 to 999999"),
         (("frontier", "small", "--device", "a phone"), "no version of small was measured on 'a phone', but on "),
+        (("pick", "small", "--device", "a phone"), "no version of small was measured on 'a phone', but on "),
     ],
 )
 def test_what_cannot_be_measured_is_told_in_one_message(

@@ -176,7 +176,10 @@ def test_a_format_whose_library_is_missing_is_refused(
         (["small/9", "--export", "out"], "there is no models:/small/9; small has versions 1, 2, 3, 4, aliases knee"),
         (["models:/smal@knee", "--export", "out"], "no registered model smal; there is small"),
         (["small@knees", "--export", "out"], "there is no models:/small@knees; did you mean knee?"),
-        (["small@knee", "--best", "speedup"], "models:/small@knee names one version: leave out --where and --best"),
+        (
+            ["small@knee", "--best", "speedup"],
+            "models:/small@knee names one version: leave out --where, --best and --device",
+        ),
         (["small", "--format", "pt2"], "--format pt2 needs a folder: add --export DIR"),
         (["small/1", "--export", "a file"], "--export a file is a file: name a new folder"),
         (["small/1", "--export", "a file/out"], "which is a file: name another folder"),

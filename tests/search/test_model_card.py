@@ -23,7 +23,10 @@ def card(tmp_path: Path, licence: str | None = None, forms: tuple[str, ...] = ("
     (tmp_path / "architecture.json").write_text(json.dumps({"network": "lenet-digits", "example_shape": [1, 8, 8]}))
     info = ModelVersionInfo(
         model="digits", version="4", figures=point.figures(), fingerprint="f00d", point="digits/00002/06",
-        frontier=True, aliases=("knee",), run_id="0b12", tags={"method": "gasl", "data": "digits", **tags},
+        frontier=True, aliases=("knee",), run_id="0b12",
+        tags={
+            "method": "gasl", "data": "digits", "latency": json.dumps([vars(record) for record in point.latency]), **tags,
+        },
     )  # fmt: skip
     return model_card(info, tmp_path, dict.fromkeys(forms, EXACT), licence)
 
@@ -37,7 +40,7 @@ def test_it_says_what_is_known(tmp_path: Path) -> None:
         "| test accuracy | 94.67 % | \N{EN DASH} |",
         "| MACs | 500 | 1.0 k |",
         "| device | batch | threads | runtime | latency | dense | speedup | spread (IQR / median) |",
-        "| cpu | 32 | 1 | torch | 4 ms | 10 ms | 2.50x | 1.0 % |",
+        "| cpu | 32 | 1 | eager | 4 ms | 10 ms | 2.50x | 1.0 % |",
         "| method | gasl |",
         "| granularity | filter |",
         "| data | digits |",
