@@ -25,7 +25,7 @@ def card(tmp_path: Path, licence: str | None = None, forms: tuple[str, ...] = ("
         model="digits", version="4", figures=point.figures(), fingerprint="f00d", point="digits/00002/06",
         frontier=True, aliases=("knee",), run_id="0b12",
         tags={
-            "method": "gasl", "data": "digits", "latency": json.dumps([vars(record) for record in point.latency]), **tags,
+            "method": "gasl", "data": "digits", "latency": json.dumps([vars(r) for r in point.latency]), **tags,
         },
     )  # fmt: skip
     return model_card(info, tmp_path, dict.fromkeys(forms, EXACT), licence)
