@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from sparsweep.search.figures import shown
+from sparsweep.spaces.faults import visible
 
 if TYPE_CHECKING:
     from sparsweep.search.with_mlflow import ModelVersionInfo, Registry
@@ -131,8 +132,9 @@ def _check_folder(folder: Path) -> None:
         if folder.exists() and any(folder.iterdir()):
             raise ValueError(f"--export {folder} is not an empty folder: name a new one")
         ground = _ground(folder.resolve())
-    except OSError as fault:
-        raise ValueError(f"--export {folder} cannot be written ({fault.strerror}): name another folder") from fault
+    except (OSError, RuntimeError) as fault:  # RuntimeError: links in a circle
+        said = getattr(fault, "strerror", None) or fault
+        raise ValueError(f"--export {folder} cannot be written ({said}): name another folder") from fault
     if not ground.is_dir():
         raise ValueError(f"--export {folder} lies behind {ground}, which is a file: name another folder")
     if not os.access(ground, os.W_OK | os.X_OK):
@@ -154,7 +156,9 @@ def _fetch(registry: "Registry", info: "ModelVersionInfo", folder: Path) -> None
     registry.download(info.model, info.version, folder, part="sparsweep")
     why = folder / "no_graph.txt"
     if why.exists():
-        raise ValueError(f"{what} has no graph to export ({why.read_text()[:300]}): load it with mlflow instead")
+        raise ValueError(
+            f"{what} has no graph to export ({visible(why.read_text()[:300])}): load it with mlflow instead"
+        )
     if missing := [name for name in TRUSTED if not (folder / name).is_file()]:
         raise ValueError(
             f"{what} lacks {', '.join(missing)}, as versions of an older sparsweep do: run its sweep again under "

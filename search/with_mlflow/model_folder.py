@@ -9,6 +9,7 @@ sparsweep/                     the files given (weights as safetensors, architec
 
 import copy
 import json
+import platform
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -108,8 +109,6 @@ def write(publication: Publication, folder: Path, **identity: str) -> None:
 
 def _describe(folder: Path, signature: Any, identity: Mapping[str, str]) -> None:
     """The files by which MLflow knows a program of torch and what it needs."""
-    import platform
-
     import mlflow
     import torch
     import yaml

@@ -27,15 +27,15 @@ from tests.trainables.test_graph import pruned
 SHAPE = (1, 8, 8)
 
 
-class Frozen(nn.Module):
-    """Part of it is kept from being trained, which no graph can say."""
+class Graded(nn.Module):
+    """It asks for gradients, which no graph can say."""
 
     def __init__(self) -> None:
         super().__init__()
         self.head = nn.Linear(64, 10)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        with torch.no_grad():
+        with torch.enable_grad():
             x = x.flatten(1) * 2
         logits: torch.Tensor = self.head(x)
         return logits
@@ -52,7 +52,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ledger = Ledger.open(tracking_uri=uri, artifact_root=str(home / "artifacts"), facts=facts)
     registry = Registry.open(tracking_uri=uri)
     run_id = ledger.log_trial(make_record(0, make_point()))
-    nets = {"00": pruned(shuffled(lenet_digits()), SHAPE), "01": Frozen().eval(), "02": lenet_digits().eval()}
+    nets = {"00": pruned(shuffled(lenet_digits()), SHAPE), "01": Graded().eval(), "02": lenet_digits().eval()}
     for cut, net in nets.items():
         path = home / cut
         kept = {name: list(range(len(layer.weight))) for name, layer in prunable_layers(net).items()}
@@ -183,6 +183,7 @@ def test_a_format_whose_library_is_missing_is_refused(
         (["small", "--format", "pt2"], "--format pt2 needs a folder: add --export DIR"),
         (["small/1", "--export", "a file"], "--export a file is a file: name a new folder"),
         (["small/1", "--export", "a file/out"], "which is a file: name another folder"),
+        (["small/1", "--export", "circle/out"], "--export circle/out cannot be written (Symlink loop"),
         (["small/1", "--export", "full"], "--export full is not an empty folder: name a new one"),
         (["small/1", "--export", "."], "--export . is not an empty folder"),
         (["small/1", "--export", "/proc/out"], "--export /proc/out cannot be written"),
@@ -193,10 +194,13 @@ def test_bad_input_is_one_message_and_nothing_is_written(
     words: list[str], message: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (here / "a file").write_text("mine")
+    (here / "circle").symlink_to("circle")
     (here / "full").mkdir()
     (here / "full" / "mine").write_text("mine")
     assert message in said(capsys, 2, *words)
-    assert sorted(path.relative_to(here).as_posix() for path in here.rglob("*")) == ["a file", "full", "full/mine"]
+    assert sorted(path.relative_to(here).as_posix() for path in here.rglob("*")) == [
+        "a file", "circle", "full", "full/mine",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["network.safetensors", "graph.json", "test_vector.safetensors", "point.json"])

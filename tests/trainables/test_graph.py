@@ -129,6 +129,36 @@ def test_what_the_state_dict_has_not_lies_beside_it(tmp_path: Path) -> None:
     assert "Infinity" not in text
 
 
+class Frozen(nn.Module):
+    """Part of it is kept from being trained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            x = self.layer(x).relu()
+        scores: Tensor = self.layer(x)
+        return scores
+
+
+def test_a_part_without_gradients_needs_no_words(tmp_path: Path) -> None:
+    net = Frozen().eval()
+    assert same(load(written(net, (4,), tmp_path)), net, (4,), 1, 2, 5)
+
+
+def test_torchs_own_encoder_is_written_in_plain_operations(tmp_path: Path) -> None:
+    """In evaluation mode and without gradients torch takes a fused kernel, whose outputs differ in the last digits."""
+    net = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True).eval()
+    read = load(written(net, (5, 8), tmp_path))
+    assert "aten.scaled_dot_product_attention.default" in (tmp_path / "graph.json").read_text()
+    inputs = torch.rand(3, 5, 8)
+    with torch.inference_mode():
+        assert torch.allclose(read(inputs), net(inputs), atol=1e-5)
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
 class Forked(nn.Module):
     """What it does depends on the numbers."""
 

@@ -33,11 +33,20 @@ OF_SIZES = ("aten._assert", "aten.sym_constrain_range")
 def exported(net: nn.Module, example: Tensor) -> ExportedProgram:
     """The network's program, its batch size free where the network allows that.
 
+    Without gradients, so that parts which switch them off need no words of their own; and attention in operations that
+    others know, its fast path for the case without gradients off.
+
     Args:
         net: in evaluation mode.
         example: input, shape (batch >= 2, …): torch.export takes a batch of 1 for a constant.
     """
-    return torch.export.export(net, (example,), dynamic_shapes=[{0: Dim.AUTO}])
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.no_grad():
+            return torch.export.export(net, (example,), dynamic_shapes=[{0: Dim.AUTO}])
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
 
 
 def write_graph(program: ExportedProgram, net: nn.Module, example: Tensor, folder: Path) -> None:
