@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from sparsweep.trainables.compact import architecture
 from sparsweep.trainables.compact.architecture import describe, load_network, save_network
 from sparsweep.trainables.compact.attention import split_attention
 from sparsweep.trainables.compact.coupling import couplings_of, untraced
@@ -145,3 +146,28 @@ def test_a_description_of_another_kind_is_refused(saved: tuple[Path, nn.Module],
     saved[0].with_suffix(".json").write_text(text)
     with pytest.raises(ValueError, match=r"00\.json is not a network's description"):
         load_network(saved[0], lenet_digits)
+
+
+def test_few_units_are_silent_for_all_test_inputs() -> None:
+    torch.manual_seed(0)
+    net = lenet_digits()
+    heard = net[:5](architecture.vector_inputs((1, 8, 8))).flatten(2).amax(dim=(0, 2)) > 0  # behind the second ReLU
+    assert float(heard.float().mean()) > 0.9
+
+
+def test_a_network_that_takes_logarithms_has_the_ramps_alone() -> None:
+    class Log(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return (x + 1e-3).log().sum(dim=(1, 2, 3))[:, None]
+
+    inputs, outputs = architecture.vector_of(Log(), (1, 8, 8), torch.zeros(1))
+    assert len(inputs) == len(outputs) == 2
+    assert outputs.isfinite().all()
+    assert len(architecture.vector_of(nn.Flatten(), (1, 8, 8), torch.zeros(1))[0]) == 4
+
+
+def test_outputs_of_two_examples_as_they_were_stored_before_are_read(saved: tuple[Path, nn.Module]) -> None:
+    path, net = saved
+    stored = json.loads(path.with_suffix(".json").read_text())["test_output"]
+    _changed(path, test_output=stored[:2])
+    assert torch.equal(load_network(path, lenet_digits)(torch.ones(1, 1, 8, 8)), net(torch.ones(1, 1, 8, 8)))

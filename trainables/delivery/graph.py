@@ -20,7 +20,7 @@ from torch.export import Dim, ExportedProgram
 from torch.export.graph_signature import InputKind, InputSpec, OutputKind
 from torch.fx import Node
 
-from sparsweep.trainables.compact.architecture import test_input
+from sparsweep.trainables.compact.architecture import vector_of
 from sparsweep.trainables.delivery.check import TOLERANCE
 from sparsweep.trainables.delivery.load import CONSTANTS, load, operation, plain
 from sparsweep.trainables.record import write_atomically
@@ -67,14 +67,14 @@ def write_graph(program: ExportedProgram, net: nn.Module, example: Tensor, folde
         known = set(file.keys())
     graph = graph_of(program)
     constants = _constants(program, graph, known)
-    inputs = test_input(tuple(example.shape[1:])).to(example.dtype)
+    inputs, outputs = vector_of(net, tuple(example.shape[1:]), example)
     files = [folder / name for name in ("graph.json", "constants.safetensors", "test_vector.safetensors")]
     try:
         write_atomically(files[0], json.dumps(graph, allow_nan=False))
         if constants:
             save_file(constants, files[1])
         with torch.no_grad():
-            save_file({"input": inputs, "output": net(inputs).contiguous()}, files[2])
+            save_file({"input": inputs, "output": outputs.contiguous()}, files[2])
             _check_reads_back(load(folder), net, inputs)
     except Exception as fault:  # whatever the graph's operations raise
         for path in files:
