@@ -9,6 +9,7 @@ from sparsweep.trainables.point import Point
 AXES: Mapping[str, Callable[[Point], float]] = {
     "macs_removed": lambda point: point.macs_removed,
     "macs_ideal_removed": lambda point: 1 - point.macs_ideal / point.dense_macs,
+    "expected_time_removed": lambda point: point.expected_time_removed or 0.0,
     "sparsity": lambda point: point.sparsity,
     "size_removed": lambda point: point.size_removed,
 }
@@ -28,8 +29,15 @@ _STANDS_FOR = {
 }
 
 
-def search_axes(objectives: Objectives) -> tuple[str, ...]:
+LOOKED_UP = ("speedup", "latency_ms")
+"""Objectives for which layer times can be looked up while the search runs."""
+
+
+def search_axes(objectives: Objectives, *, look_up: bool = False) -> tuple[str, ...]:
     """The share that stands for each objective but accuracy: none twice, `macs_removed` first if it is there.
+
+    Args:
+        look_up: whether the time that layers are expected to take stands for speedup and latency, instead of MACs.
 
     Raises:
         ValueError: an objective has no such share, or accuracy is the only one.
@@ -39,8 +47,9 @@ def search_axes(objectives: Objectives) -> tuple[str, ...]:
         raise ValueError(f"the search cannot go by {unknown}: choose objectives from {['accuracy', *_STANDS_FOR]}")
     if not others:
         raise ValueError(f"no objective beside accuracy for pruning to better: add one of {list(_STANDS_FOR)}")
-    axes = dict.fromkeys(_STANDS_FOR[name] for name in others)
-    return tuple(sorted(axes, key=lambda axis: axis != "macs_removed"))
+    timed = LOOKED_UP if look_up else ()
+    axes = dict.fromkeys("expected_time_removed" if name in timed else _STANDS_FOR[name] for name in others)
+    return tuple(sorted(axes, key=lambda axis: axis not in ("macs_removed", "expected_time_removed")))
 
 
 def curve_value(points: Sequence[Point], axes: Sequence[str]) -> float:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from sparsweep.search.curve import headline, near_front
@@ -116,7 +117,19 @@ def _time(
     largest = meter.timing.throughput_batch
     quiet = {name: records for name, records in measured.items() if any(r["batch"] == largest for r in records)}
     folder.note({point: {"latency": records} for point, records in quiet.items()})
+    _tell_expectation(points_of(store.records(), folder.measured()), progress)
     return len(untimed) - len(quiet)
+
+
+def _tell_expectation(points: Sequence[Point], progress: Progress) -> None:
+    """How near the look-up that the search went by was to what was then measured."""
+    shares = [
+        abs(1 / (1 - point.expected_time_removed) / point.timing.speedup - 1)
+        for point in points
+        if point.timing and point.expected_time_removed is not None
+    ]
+    if shares:
+        progress.say(f"looked-up speedups were {median(shares):.0%} (median) off those measured")
 
 
 def _timed(point: Point, timing: Timing) -> bool:

@@ -33,6 +33,7 @@ WORDINGS: Mapping[str, Wording] = {
     "sparsity": _wording("sparsity", "sparsity (% of weights at zero)", "share"),
     "layer_sparsity": _wording("mean sparsity of the layers", "mean sparsity of the layers (%)", "share"),
     "speedup": _wording("speedup", "measured speedup (dense = 1x)", "ratio"),
+    "expected_time_removed": _wording("expected time removed", "time expected to be removed (% of dense)", "share"),
     "macs_removed": _wording("MACs removed", "MACs removed (% of dense)", "share"),
     "size_removed": _wording("size removed", "size removed (% of dense)", "share"),
     "macs": _wording("MACs", "MACs of one example", "count"),

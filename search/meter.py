@@ -74,6 +74,21 @@ def time_networks(task: Mapping[str, Any], jobs: Sequence[Job], timing: Timing, 
     return label, found
 
 
+def layer_times_of(task: Mapping[str, Any], batch: int, threads: int) -> dict[str, Any]:
+    """`LayerTimes` of a task's dense network as plain data; runs alone on its device."""
+    import torch
+
+    from sparsweep.trainables.compact.attention import split_attention
+    from sparsweep.trainables.measures.device import device_label
+    from sparsweep.trainables.measures.layer_times import time_layers
+    from sparsweep.trainables.tasks import Task
+
+    torch.set_num_threads(threads)
+    built = Task.from_json(task)
+    net = split_attention(built.build())
+    return time_layers(net, built.example_shape, batch=batch, device=device_label(), threads=threads).as_json()
+
+
 def shape_key(network: str, architecture: Mapping[str, Any], left: Mapping[str, int] | None = None) -> str:
     """What latency depends on: the network (see `Task.identity`) and the in- and outputs of every layer (`s`: selected
     from more); with `left` the weights that are not zero too."""

@@ -17,6 +17,7 @@ from sparsweep.spaces.constraint import Constraint
 from sparsweep.spaces.space import Row
 from sparsweep.trainables.attempt import PREEMPTED, lost, was_preempted
 from sparsweep.trainables.death import Death
+from sparsweep.trainables.measures.layer_times import LayerTimes
 from sparsweep.trainables.point import Point
 from sparsweep.trainables.record import TrialFolder, TrialRecord, TrialStore, check_room
 from sparsweep.trainables.tasks import Task
@@ -46,6 +47,8 @@ class Proposals:
     """Trial options fixed by the sweep."""
     code_root: Path | None = None
     """The folder in which users' own methods are found."""
+    layer_times: LayerTimes | None = None
+    """From which trials look up the time of their cuts."""
     axes: Sequence[str]
     constraints: Sequence[Constraint]
     single_point: bool
@@ -110,7 +113,13 @@ class Proposals:
         seed = self.seed * 100_003 + number
         self.store.folder(number).propose(number, row, seed)
         plan = TrialPlan(
-            number=number, setting=row, seed=seed, task=self.task, fixed=self.fixed, code_root=self.code_root
+            number=number,
+            setting=row,
+            seed=seed,
+            task=self.task,
+            fixed=self.fixed,
+            code_root=self.code_root,
+            layer_times=self.layer_times,
         )
         self.at_work[number] = plan
         if self.left and self.left[0][0] == number:

@@ -6,6 +6,7 @@ records → study, MLflow, progress     projections, replayed on every start
 records → delivery                    meter, frontier, test, registry, pictures: see delivery.py
 """
 
+import json
 import math
 import os
 import signal
@@ -22,10 +23,11 @@ from typing import TYPE_CHECKING, Any
 from sparsweep.search import with_mlflow
 from sparsweep.search.catalogue import catalogue
 from sparsweep.search.clerk import Clerk
-from sparsweep.search.curve import AXES, curve_value, search_axes
+from sparsweep.search.curve import AXES, LOOKED_UP, curve_value, search_axes
 from sparsweep.search.delivery import Delivered, Run, deliver
 from sparsweep.search.home import Home
 from sparsweep.search.lease import FencedOutError, Lease
+from sparsweep.search.meter import layer_times_of
 from sparsweep.search.progress import Progress
 from sparsweep.search.projector import Projector
 from sparsweep.search.proposals import Proposals, searched_points
@@ -36,8 +38,9 @@ from sparsweep.search.with_optuna import OUTAGES, PointsStudy, Study, open_stora
 from sparsweep.spaces.space import Choice, Row, Space
 from sparsweep.spaces.sweep_file import SweepFile
 from sparsweep.trainables.attempt import PreemptedError, environment, run_trial
+from sparsweep.trainables.measures.layer_times import LayerTimes
 from sparsweep.trainables.methods import method_of
-from sparsweep.trainables.record import StorageFullError, TrialRecord, TrialStore
+from sparsweep.trainables.record import StorageFullError, TrialRecord, TrialStore, read_whole, write_atomically
 from sparsweep.trainables.tasks import Task
 
 if TYPE_CHECKING:
@@ -86,7 +89,12 @@ class Job:
 
     @property
     def axes(self) -> tuple[str, ...]:
-        return search_axes(self.sweep.objectives.directions)
+        return search_axes(self.sweep.objectives.directions, look_up=self.looks_up)
+
+    @property
+    def looks_up(self) -> bool:
+        """Whether the search goes by looked-up layer times."""
+        return self.sweep.timing.look_up and any(name in LOOKED_UP for name in self.sweep.objectives.directions)
 
     @property
     def code_root(self) -> Path | None:
@@ -150,6 +158,8 @@ def _run(job: Job, engine: "Engine", progress: Progress, lease: Lease) -> Delive
     projector = Projector(open_ledger=lambda: _Ledger(job, engine.near_store), say=progress.say, fence=lease.check)
     proposals = _proposals(job, progress, projector)
     proposals.fence = lease.check
+    if job.looks_up:
+        proposals.layer_times = _layer_times(job, engine, progress)
     projector.start()
     try:
         engine.run(proposals, progress)
@@ -198,6 +208,19 @@ def _proposals(job: Job, progress: Progress, projector: Projector) -> Proposals:
     )  # fmt: skip
     proposals.reconcile()
     return proposals
+
+
+def _layer_times(job: Job, engine: "Engine", progress: Progress) -> LayerTimes:
+    """Timed once a sweep, before its trials; kept beside them, so that a resumed one goes by the same."""
+    kept = job.store.path.parent / "layer_times.json"
+    if kept.exists():
+        return LayerTimes.from_json(read_whole(kept, "delete it, and the layers are timed again"))
+    progress.entered("timing layers")
+    timing = job.sweep.timing
+    data = engine.alone(layer_times_of, (job.task.resolved().as_json(), timing.batch, timing.threads))
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(kept, json.dumps(data))
+    return LayerTimes.from_json(data)
 
 
 def known_good_rows(methods: Sequence[str], space: Space, code_root: Path | None = None) -> list[Row]:
@@ -393,6 +416,7 @@ class RayEngine(Engine):
     def alone(self, function: Callable[..., Any], arguments: Sequence[Any]) -> Any:
         from sparsweep.search import with_ray
 
+        self._started.result()
         return with_ray.exclusively(function, arguments)
 
     def near_store(self, function: Callable[..., Any], arguments: Sequence[Any]) -> Any:

@@ -128,6 +128,8 @@ class Timing(Part):
     batch: int = Field(default=32, ge=1, le=1_000_000)
     """At which `speedup` is meant; batch 1 is timed too."""
     threads: int = Field(default=1, ge=1, le=1024)
+    look_up: bool = False
+    """Whether the search goes by the time that layers take, timed at a grid of widths before it starts, not by MACs."""
 
     @field_validator("runtimes")
     @classmethod
@@ -247,6 +249,8 @@ class SweepFile(Part):
         data = self.as_json()
         same = {key: data[key] for key in ("task", "methods", "space", "objectives", "trial", "sampler")}
         same["task"] = self.task.identity()
+        if self.timing.look_up:
+            same["timing"] = {"batch": self.timing.batch, "look_up": True}
         return {**same, "constraints": sorted(data["constraints"]), "epochs": self.budget.epochs}
 
 

@@ -220,10 +220,10 @@ def reason_of(fault: BaseException) -> str:
 
 
 def own_front(points: list[Point]) -> list[Point]:
-    """The points that no other one equals or beats in accuracy, sparsity, MACs (executed and ideal) and size."""
+    """The points that no other equals or beats in accuracy, sparsity, MACs (executed, ideal), size and expected time."""
 
     def gains(p: Point) -> tuple[float, ...]:
-        return (p.accuracy, p.sparsity, -p.macs, -p.macs_ideal, -p.size_bytes)
+        return (p.accuracy, p.sparsity, -p.macs, -p.macs_ideal, -p.size_bytes, p.expected_time_removed or 0.0)
 
     def beaten(p: Point, by: Point) -> bool:
         mine, other = gains(p), gains(by)

@@ -91,6 +91,9 @@ class Point:
     widths: tuple[int, ...]
     """Output units left in each prunable layer."""
     setting: Mapping[str, Value]
+    expected_time_removed: float | None = None
+    """Share of the dense network's time that a look-up of layer times expects to be gone (`measures.layer_times`): the
+    search goes by it where it is asked to, and it is never published as a speedup."""
     network: str | None = None
     """Path of the compact network's files without ending, relative to the trial's folder; None if not delivered."""
     test_accuracy: float | None = None

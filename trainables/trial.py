@@ -26,6 +26,7 @@ from sparsweep.trainables.compact.removal import InexactCompactionError, check_e
 from sparsweep.trainables.cut import cut, descent_keeps, living, weight_masks
 from sparsweep.trainables.groups import add_masks, set_masks
 from sparsweep.trainables.measures.accuracy import accuracy
+from sparsweep.trainables.measures.layer_times import LayerTimes
 from sparsweep.trainables.measures.macs import Macs, count_macs, ideal_macs
 from sparsweep.trainables.measures.size import layer_sparsity, nonzero_counts, size_bytes, sparsity, weight_counts
 from sparsweep.trainables.methods import Method, method_of
@@ -64,6 +65,8 @@ class TrialPlan:
     """Options fixed by the sweep file."""
     code_root: Path | None = None
     """The folder in which a user's own method is found."""
+    layer_times: LayerTimes | None = None
+    """From which the time of a cut is looked up; None where the search does not go by it."""
 
     def options(self) -> TrialOptions:
         return TrialOptions.from_row(self.fixed, self.setting)
@@ -239,6 +242,7 @@ class Trial:
         if macs.total > self.dense.macs.total:
             raise InexactCompactionError(f"the compact network executes more than the dense one: {macs.total:,} MACs")
         ideal = ideal_macs(self.dense.macs, self.dense.weights, left, macs)
+        times = self.plan.layer_times
         path = self.folder / name
         save_network(path, describe(self.plan.task.network, compacted, shape), compacted.net)
         self.points.append(
@@ -248,6 +252,7 @@ class Trial:
                 sparsity=sparsity(left, self.dense.weights), layer_sparsity=layer_sparsity(left, self.dense.weights),
                 weights_left=sum(left.values()), macs=macs.total, macs_ideal=ideal, dense_macs=self.dense.macs.total,
                 size_bytes=size_bytes(compacted.net), dense_size_bytes=self.dense.size_bytes,
+                expected_time_removed=None if times is None else times.removed(compacted.net),
                 widths=tuple(len(units) for units in compacted.kept.values()), setting=self.plan.setting,
                 network=f"{self.folder.name}/{name}",
             )

@@ -61,3 +61,11 @@ def test_the_live_headline_is_that_of_all_points_so_far(
         seen += batch
         assert live.take(batch) == pytest.approx(headline(seen, ("sparsity",)))
         assert len(live.points) <= len(seen)
+
+
+def test_looked_up_time_stands_for_speedup_where_it_is_asked_for() -> None:
+    assert search_axes(THREE, look_up=True) == ("expected_time_removed", "sparsity")
+    assert search_axes(THREE) == ("macs_removed", "sparsity")
+    assert search_axes({"accuracy": "max", "macs": "min"}, look_up=True) == ("macs_removed",)
+    point = make_point(accuracy=0.5, expected_time_removed=0.25)
+    assert curve_value([point], ("expected_time_removed",)) == 0.125

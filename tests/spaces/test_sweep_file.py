@@ -33,7 +33,7 @@ def test_everything_but_the_task_has_a_default(catalogue: Catalogue) -> None:
         "budget": {"trials": 24, "epochs": 20, "time_limit": None},
         "trial": {},
         "resources": {"cpu": 1.0, "gpu": 0.0, "slots": None},
-        "timing": {"runtimes": ["eager"], "batch": 32, "threads": 1},
+        "timing": {"runtimes": ["eager"], "batch": 32, "threads": 1, "look_up": False},
         "sampler": {"name": "tpe", "seed": 0},
         "registry": {"model": "tiny", "keep": 8},
     }

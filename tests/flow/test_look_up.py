@@ -1,0 +1,46 @@
+"""A sweep that goes by looked-up layer times while it searches, and by measured ones at its end."""
+
+import json
+
+from tests.flow.conftest import Shell
+
+LOOK = """
+name: look
+task: {network: lenet-digits, data: digits}
+space: {granularity: {choices: [filter]}, channel_multiple: {choices: [1, 8]}}
+constraints: ["accuracy >= 0.2"]
+budget: {trials: 2, epochs: 1}
+trial: {cuts: 4, finetune_epochs: 1}
+timing: {look_up: true, batch: 8}
+registry: {model: look, keep: 1}
+"""
+
+
+def test_the_search_goes_by_the_time_that_layers_take(shell: Shell) -> None:
+    (shell.folder / "look.yaml").write_text(LOOK)
+    ended = shell.run("run", "look.yaml", "--inline")
+    assert ended.returncode == 0, ended.stderr
+    sweep = shell.home / "sweeps" / "look"
+    times = json.loads((sweep / "layer_times.json").read_text())
+    assert (times["batch"], set(times["dense"])) == (8, {"conv1", "conv2", "fc1", "fc2"})
+    for trial in sorted((sweep / "trials").glob("*/result.json")):
+        cuts = [p for p in json.loads(trial.read_text())["points"] if p["cut"].isdigit()]
+        expected = [p["expected_time_removed"] for p in cuts]
+        assert expected[-1] > expected[0], "the last cut leaves a far smaller network than the first"
+        assert all(share < 1 for share in expected)
+    frontier = json.loads(shell.run("frontier", "look", "--json").stdout)
+    if any(point["speedup"] for point in frontier["points"]):  # a noisy machine publishes none
+        assert "looked-up speedups were" in ended.stderr + ended.stdout
+    written = (sweep / "layer_times.json").stat().st_mtime_ns
+    resumed = shell.run("resume", "look", "--trials", "3", "--inline")
+    assert resumed.returncode == 0, resumed.stderr
+    assert (sweep / "layer_times.json").stat().st_mtime_ns == written
+
+
+def test_another_look_up_is_another_search(shell: Shell) -> None:
+    (shell.folder / "look.yaml").write_text(LOOK)
+    assert shell.run("run", "look.yaml", "--trials", "1", "--inline").returncode == 0
+    (shell.folder / "look.yaml").write_text(LOOK.replace("look_up: true", "look_up: false"))
+    said = shell.run("run", "look.yaml", "--trials", "2", "--inline")
+    assert said.returncode == 2
+    assert "the name look is already used" in said.stderr
