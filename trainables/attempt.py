@@ -220,7 +220,7 @@ def reason_of(fault: BaseException) -> str:
 
 
 def own_front(points: list[Point]) -> list[Point]:
-    """The points that no other equals or beats in accuracy, sparsity, MACs (executed, ideal), size and expected time."""
+    """The points that no other equals or beats in accuracy, sparsity, MACs (executed, ideal), size, expected time."""
 
     def gains(p: Point) -> tuple[float, ...]:
         return (p.accuracy, p.sparsity, -p.macs, -p.macs_ideal, -p.size_bytes, p.expected_time_removed or 0.0)
