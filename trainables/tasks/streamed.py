@@ -1,12 +1,12 @@
 """Splits that do not lie in memory: a map-style data set that is read, and may change its examples, as it goes."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, default_collate
+from torch.utils.data import DataLoader, Sampler, default_collate
 
 from sparsweep.trainables.tasks.augment import augmented
 from sparsweep.trainables.tasks.split import Split, chunks
@@ -17,12 +17,26 @@ ASKED_TWICE = 8
 DIGESTED = 256
 
 
+class _Epoch(Sampler[list[int]]):
+    """Which examples come next, batch by batch; set anew for every epoch."""
+
+    batches: Sequence[list[int]] = ()
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+
 @dataclass(frozen=True, kw_only=True)
 class StreamedSplit(Split):
     """`inputs` is empty and tells shape and type, and so may `labels`; the examples come from `source`."""
 
     source: Any
     """`source[i]` is an input and its label."""
+    _loaders: dict[int, tuple["DataLoader[Any]", "_Epoch"]] = field(default_factory=dict, repr=False, compare=False)
+    """By the number of readers."""
 
     def __len__(self) -> int:
         return len(self.source)
@@ -42,12 +56,27 @@ class StreamedSplit(Split):
         self, order: Tensor, batch_size: int, *, augment: str = "none", draw: torch.Generator | None = None,
         workers: int = 0,
     ) -> Iterator[tuple[Tensor, Tensor]]:  # fmt: skip
-        loader: DataLoader[Any] = DataLoader(
-            self.source, batch_sampler=[each.tolist() for each in chunks(order.cpu(), batch_size)],
-            num_workers=workers, pin_memory=torch.cuda.is_available(),
-        )  # fmt: skip
-        for inputs, labels in loader:
-            yield self._ready(augmented(inputs, augment, draw)), labels
+        loader, epoch = self._loader(workers)
+        epoch.batches = [each.tolist() for each in chunks(order.cpu(), batch_size)]
+        try:
+            for inputs, labels in loader:
+                yield self._ready(augmented(inputs, augment, draw)), labels
+        except Exception:
+            self._loaders.pop(workers, None)  # its readers may be dead
+            raise
+
+    def _loader(self, workers: int) -> tuple["DataLoader[Any]", "_Epoch"]:
+        """The reader of this split. Its processes stay from epoch to epoch: starting them takes a third of a second."""
+        if workers not in self._loaders:
+            epoch = _Epoch()
+            self._loaders[workers] = (
+                DataLoader(
+                    self.source, batch_sampler=epoch, num_workers=workers, persistent_workers=workers > 0,
+                    pin_memory=torch.cuda.is_available(),
+                ),
+                epoch,
+            )  # fmt: skip
+        return self._loaders[workers]
 
     def digest(self) -> Iterator[bytes]:
         """Number of examples, and some of them, evenly spaced: all would have to be read."""
