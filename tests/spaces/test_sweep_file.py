@@ -140,6 +140,14 @@ def test_more_trials_are_the_same_search(catalogue: Catalogue) -> None:
     assert json.loads(json.dumps(one)) == one
 
 
+def test_how_networks_are_timed_is_the_same_search_unless_it_goes_by_it(catalogue: Catalogue) -> None:
+    one = sweep_of("", catalogue).identity()
+    assert differences(one, sweep_of("timing: {runtimes: [eager, onnx], batch: 8}\n", catalogue).identity()) == []
+    by_time = sweep_of("timing: {look_up: true, batch: 8}\n", catalogue).identity()
+    assert differences(one, by_time)
+    assert differences(by_time, sweep_of("timing: {look_up: true, batch: 9}\n", catalogue).identity())
+
+
 def test_spelling_is_no_difference(catalogue: Catalogue) -> None:
     one = 'space: {sparsity_strength: {low: 1, high: 2}}\nconstraints: ["accuracy>=90%", "speedup > 1"]\n'
     other = 'constraints: ["speedup > 1.0", accuracy >= 0.9]\nspace: {sparsity_strength: {high: 2.0, low: 1.0}}\n'
