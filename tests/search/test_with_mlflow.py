@@ -306,7 +306,7 @@ def test_a_point_published_twice_is_one_version(uri: str, tmp_path: Path) -> Non
     assert {"MLmodel", "data/model.pt2", "sparsweep/weights.safetensors", "sparsweep/architecture.json"} <= names
     assert Point.from_json(json.loads((folder / "sparsweep/point.json").read_text())) == point
     part = registry.download("once", "1", tmp_path / "part", part="sparsweep")
-    wanted = {"weights.safetensors", "architecture.json", "point.json", "no_graph.txt"}
+    wanted = {"weights.safetensors", "architecture.json", "point.json", "task.json", "no_graph.txt"}
     assert {path.name for path in part.iterdir()} == wanted
     assert "no network.safetensors" in (part / "no_graph.txt").read_text()
     with pytest.raises(ValueError, match="version 1 of model once cannot be copied"):

@@ -34,10 +34,9 @@ def test_a_compiled_trial_has_the_losses_of_an_eager_one(method: str, tmp_path: 
     assert torch._dynamo.utils.counters["stats"]["calls_captured"] > 0
 
 
-def test_without_a_compiler_the_trial_fails_with_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", ("no-such-compiler",))
-    monkeypatch.setattr(torch._inductor.config, "force_disable_caches", True)
-    record = trained(tmp_path, "magnitude", "default")
+def test_without_a_compiler_the_trial_fails_with_one_message(tmp_path: Path) -> None:
+    with torch._inductor.config.patch({"cpp.cxx": ("no-such-compiler",), "force_disable_caches": True}):
+        record = trained(tmp_path, "magnitude", "default")
     assert record.state == "failed"
     assert record.reason is not None
     assert record.reason.startswith("compile: default fails here (")
