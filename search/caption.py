@@ -42,14 +42,14 @@ def timing_of(points: Sequence[Point]) -> list[str]:
 
 
 def speedups_measured(points: Sequence[Point]) -> list[str]:
-    """A line for every way in which speedups were measured, with how many pairs at least."""
+    """A line for every way in which speedups were measured, with how many rounds at least."""
     pairs: dict[str, int] = {}
     for record in (point.timing for point in points if point.timing):
         threads = f"{record.threads} thread{'s' * (record.threads > 1)}"
         way = f"speedup on {record.device}, batch {record.batch}, {threads}, {ran(record)}"
         pairs[way] = min(record.pairs, pairs.get(way, record.pairs))
     return [
-        f"{way}: medians of {least} or more interleaved pairs, spread (IQR / median) at most 0.1"
+        f"{way}: medians of {least} or more interleaved rounds, spread (IQR / median) at most 0.1"
         for way, least in sorted(pairs.items())
     ]
 

@@ -12,8 +12,9 @@ from sparsweep.spaces.space import Value
 class Latency:
     """How long one forward pass takes, dense and compact interleaved in one process.
 
-    `speedup` is the median of the pairwise ratios dense / compact; `iqr_share` the larger of the two
-    interquartile ranges over their medians. A record with `iqr_share` > 0.1 is never made.
+    A network's time in a round is that of the fastest of so many `turns` in a row. `speedup` is the median over
+    `pairs` rounds of the ratio dense / compact; `iqr_share` the larger of the two interquartile ranges over their
+    medians. A record with `iqr_share` > 0.1 is never made.
     """
 
     batch: int
@@ -30,6 +31,7 @@ class Latency:
     dense_runtime: str = "eager"
     """What ran the dense one."""
     dtype: str = "float32"
+    turns: int = 1
     csr_layers: tuple[str, ...] = ()
     """Layers of the compact network whose weights were held as CSR."""
 

@@ -1,7 +1,7 @@
 """The latency record, with a timer whose clock is written out: no test here depends on this machine's speed."""
 
-from collections.abc import Callable, Iterator
-from itertools import chain, cycle, repeat
+from collections.abc import Callable
+from itertools import chain, count, cycle
 from types import SimpleNamespace
 from typing import Any
 
@@ -59,7 +59,7 @@ def test_dense_and_compact_are_interleaved_after_a_warm_up(monkeypatch: pytest.M
     taken = _fake(monkeypatch, lambda name: 0.001)
     _measured(pairs=3)
     assert taken[:6] == ["dense"] * 3 + ["compact"] * 3
-    assert taken[6:] == ["dense", "compact"] * 3
+    assert taken[6:] == ["dense", "compact"] * len(taken[6::2])
 
 
 @pytest.mark.parametrize(("pass_s", "warm"), [(0.0001, 20), (0.01, 10), (0.5, 2)])
@@ -70,9 +70,9 @@ def test_a_large_network_is_warm_after_fewer_passes(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_noisy_machine_gives_no_record(monkeypatch: pytest.MonkeyPatch) -> None:
-    noise = cycle([0.001, 0.002, 0.004])
+    noise = (0.001 * 1.5 ** (n // 4 % 5) for n in count())
     taken = _fake(monkeypatch, lambda name: next(noise) if name == "compact" else 0.004)
-    assert _measured(pairs=5, most_pairs=20) is None
+    assert _measured(pairs=5, round_s=0, most_turns=4) is None
     assert taken.count("compact") == 3 + 20
 
 
@@ -83,16 +83,30 @@ def test_a_large_network_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) ->
     assert taken.count("compact") == 3 + 5
 
 
-def _burst() -> Iterator[float]:
-    return chain([0.001] * 3, [0.001, 0.009, 0.001, 0.009, 0.001], repeat(0.001))
+def test_neighbours_that_come_and_go_are_outgrown_by_longer_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every second and third turn is disturbed, by hand: rounds of two still differ, rounds of four do not."""
+    disturbed = cycle([0.001, 0.003, 0.004])
+    _fake(monkeypatch, lambda name: next(disturbed) if name == "compact" else 0.004)
+    record = _measured(pairs=5, round_s=0)
+    assert (record.pairs, record.turns, record.latency_ms, record.speedup) == (5, 4, 1.0, 4.0)
 
 
-def test_a_short_burst_is_outgrown(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = _burst()
-    _fake(monkeypatch, lambda name: next(clock) if name == "compact" else 0.004)
-    record = _measured(pairs=5)
-    assert record.pairs > 5
-    assert record.speedup == 4.0
+@pytest.mark.parametrize(("turn_s", "turns"), [(0.001, 20), (0.03, 1), (0.5, 1)])
+def test_a_round_takes_its_time_even_when_all_is_quiet(
+    monkeypatch: pytest.MonkeyPatch, turn_s: float, turns: int
+) -> None:
+    """A neighbour may be there for all of a short measurement; 40 ms are 20 turns of twice 1 ms."""
+    taken = _fake(monkeypatch, lambda name: turn_s)
+    record = _measured(pairs=3, block_s=0.001)
+    assert (record.pairs, record.turns) == (3, turns)
+    assert taken.count("dense") == 3 + 3 * turns
+
+
+def test_turns_disturbed_for_one_network_alone_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    compact = chain([0.001] * 3, cycle([0.009, 0.009, 0.009, 0.001]))
+    _fake(monkeypatch, lambda name: next(compact) if name == "compact" else 0.004)
+    record = _measured(pairs=4, round_s=0.04, block_s=0.005)
+    assert (record.turns, record.speedup, record.iqr_share) == (4, 4.0, 0.0)
 
 
 def test_a_neighbour_that_slows_both_alike_leaves_the_speedup(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +117,7 @@ def test_a_neighbour_that_slows_both_alike_leaves_the_speedup(monkeypatch: pytes
 
 def test_a_real_measurement_is_a_whole_record_or_none() -> None:
     record = measure_latency(
-        nn.Linear(2, 2), nn.Linear(2, 2), (2,), batch=1, device="cpu", block_s=1e-4, pairs=3, most_pairs=3
+        nn.Linear(2, 2), nn.Linear(2, 2), (2,), batch=1, device="cpu", block_s=1e-4, pairs=3, most_turns=3
     )
     assert record is None or (record.pairs == 3 and record.latency_ms > 0)
 
@@ -113,7 +127,7 @@ def test_how_the_process_treats_denormals_is_put_back(before: bool) -> None:
     torch.set_flush_denormal(before)
     try:
         net = nn.Linear(2, 2)
-        measure_latency(net, net, (2,), batch=1, device="cpu", block_s=1e-4, pairs=3, most_pairs=3)
+        measure_latency(net, net, (2,), batch=1, device="cpu", block_s=1e-4, pairs=3, most_turns=3)
         assert bool(torch.tensor(5e-324, dtype=torch.float64) * 1 == 0) == before
     finally:
         torch.set_flush_denormal(False)

@@ -23,6 +23,8 @@ class Bench:
     """Label for the records."""
     on: str = "cpu"
     threads: int = 1
+    most_s: float = 20.0
+    """Seconds after which a measurement that stays noisy is given up."""
     _ready: dict[tuple[str, int], Runner] = field(default_factory=dict)
 
     def measure(self, compact: nn.Module, runtimes: tuple[str, ...], batch: int) -> dict[Pair, Latency | str | None]:
@@ -51,7 +53,7 @@ class Bench:
         return found
 
     def _compare(self, dense: Runner, compact: Runner, batch: int) -> Latency | None:
-        return compare(dense, compact, batch=batch, device=self.device, threads=self.threads)
+        return compare(dense, compact, batch=batch, device=self.device, threads=self.threads, most_s=self.most_s)
 
     def _dense(self, runtime: str, batch: int) -> Runner:
         if (runtime, batch) not in self._ready:
