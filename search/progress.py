@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from sparsweep.search.curve import LiveFront
 from sparsweep.search.redaction import without_secrets
-from sparsweep.spaces.constraint import Constraint
-from sparsweep.trainables.point import Point
 from sparsweep.trainables.record import TrialRecord, now_ms, write_atomically
 
 if TYPE_CHECKING:
@@ -39,9 +37,9 @@ class Tally:
 class Progress:
     """Takes what happens and shows it; safe to be told from several threads."""
 
-    def __init__(self, budget: int, axes: Sequence[str], constraints: Sequence[Constraint], status: Path) -> None:
+    def __init__(self, budget: int, axes: Sequence[str], status: Path) -> None:
         self.tally = Tally(budget=budget)
-        self.axes, self.constraints, self.status = tuple(axes), constraints, status
+        self.axes, self.status = tuple(axes), status
         self.front = LiveFront(axes)
         self.history: list[tuple[int, int, float]] = []
         """(trials ended, end in ms, hypervolume) in the order of ending."""
@@ -61,8 +59,8 @@ class Progress:
             self.tally.running = running
             self.phase = "searching"
 
-    def ended(self, record: TrialRecord, feasible: Sequence[Point]) -> None:
-        """A trial ended; `feasible` are its points that meet the constraints."""
+    def ended(self, record: TrialRecord) -> None:
+        """A trial ended. All of its points count for the hypervolume, as they do in `Frontier.macs_hypervolume`."""
         with self._lock:
             tally = self.tally
             if record.state == "failed":
@@ -71,7 +69,7 @@ class Progress:
             else:
                 tally.done += 1
                 tally.best_accuracy = max([tally.best_accuracy, *(point.accuracy for point in record.points)])
-                tally.hypervolume = self.front.take(feasible)
+                tally.hypervolume = self.front.take(record.points)
             self.spent.append((record.ended_ms - record.started_ms) / 1e3)
             step = tally.done + tally.failed
             self.history.append((step, record.ended_ms, tally.hypervolume))

@@ -127,7 +127,7 @@ def _hold_and_run(job: Job, console: "Console") -> Delivered:
     check(job)
     with job.folder.held(job.where) as lease:
         job.folder.create(job.sweep, job.where)
-        progress = Progress(job.sweep.budget.trials, job.axes, job.sweep.constraints, job.folder.path / "status.json")
+        progress = Progress(job.sweep.budget.trials, job.axes, job.folder.path / "status.json")
         # As Ctrl-C would, wherever the driver is; not by SIGINT itself, which a shell's background job ignores.
         signal.signal(signal.SIGUSR1, signal.default_int_handler)
         lease.start(on_stop=lambda: os.kill(os.getpid(), signal.SIGUSR1))
@@ -195,7 +195,7 @@ def _proposals(job: Job, progress: Progress, projector: Projector) -> Proposals:
     study.propose_first(known_good_rows(sweep.methods, space, job.code_root))
 
     def on_record(record: TrialRecord) -> None:
-        progress.ended(record, searched_points(record.points, sweep.constraints))
+        progress.ended(record)
         projector.take(record)
 
     limit = sweep.budget.time_limit_s

@@ -79,17 +79,19 @@ def plan_as_json(plan: TrialPlan) -> dict[str, Any]:
         "number": plan.number, "setting": dict(plan.setting), "seed": plan.seed, "fixed": dict(plan.fixed),
         "code_root": str(plan.code_root) if plan.code_root else None,
         "task": plan.task.as_json(),
+        "layer_times": plan.layer_times.as_json() if plan.layer_times else None,
     }  # fmt: skip
 
 
 def plan_from(data: Mapping[str, Any]) -> TrialPlan:
     """The plan that `plan_as_json` made."""
+    from sparsweep.trainables.measures.layer_times import LayerTimes
     from sparsweep.trainables.tasks import Task
 
-    code, task = data["code_root"], Task.from_json(data["task"])
+    code, task, times = data["code_root"], Task.from_json(data["task"]), data["layer_times"]
     return TrialPlan(
         number=data["number"], setting=data["setting"], seed=data["seed"], fixed=data["fixed"], task=task,
-        code_root=Path(code) if code else None,
+        code_root=Path(code) if code else None, layer_times=LayerTimes.from_json(times) if times else None,
     )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ registry: {model: look, keep: 1}
 
 def test_the_search_goes_by_the_time_that_layers_take(shell: Shell) -> None:
     (shell.folder / "look.yaml").write_text(LOOK)
-    ended = shell.run("run", "look.yaml", "--inline")
+    ended = shell.run("run", "look.yaml")
     assert ended.returncode == 0, ended.stderr
     sweep = shell.home / "sweeps" / "look"
     times = json.loads((sweep / "layer_times.json").read_text())

@@ -16,12 +16,12 @@ from tests.search.records import make_record
 @pytest.fixture
 def progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Progress:
     monkeypatch.setattr(time, "monotonic", lambda: 1000.0)
-    return Progress(4, ("macs_removed", "sparsity"), (), tmp_path / "status.json")
+    return Progress(4, ("macs_removed", "sparsity"), tmp_path / "status.json")
 
 
 def end(progress: Progress, number: int, accuracy: float, sparsity: float, *, ended_s: float = 2.0) -> None:
     point = make_point(number, accuracy=accuracy, sparsity=sparsity)
-    progress.ended(make_record(number, point, ended_s=ended_s), [point])
+    progress.ended(make_record(number, point, ended_s=ended_s))
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_the_line_before_anything_has_ended(progress: Progress) -> None:
 def test_the_line_counts_trials_and_names_the_best(progress: Progress, monkeypatch: pytest.MonkeyPatch) -> None:
     progress.started(2)
     end(progress, 0, 0.9, 0.5)
-    progress.ended(make_record(1, reason="diverged: loss is nan"), [])
+    progress.ended(make_record(1, reason="diverged: loss is nan"))
     monkeypatch.setattr(time, "monotonic", lambda: 1083.0)
     assert progress.line() == (
         "[1:23] searching: 1/4 done, 2 running, 1 failed, best accuracy 0.9000, "
@@ -64,24 +64,18 @@ def test_the_time_left_is_shared_by_the_slots_and_ends_with_the_limit(progress: 
 def test_the_history_says_when_the_hypervolume_grew(progress: Progress) -> None:
     end(progress, 0, 0.9, 0.5, ended_s=10)
     end(progress, 1, 0.8, 0.4, ended_s=11)
-    progress.ended(make_record(2, reason="out of memory", ended_s=12), [])
+    progress.ended(make_record(2, reason="out of memory", ended_s=12))
     end(progress, 3, 0.5, 0.8, ended_s=13)
     steps, ends_ms, volumes = zip(*progress.history, strict=True)
     assert (steps, ends_ms) == ((1, 2, 3, 4), (10_000, 11_000, 12_000, 13_000))
     assert volumes == pytest.approx((0.45, 0.45, 0.45, 0.45 + 0.5 * 0.3))
 
 
-def test_points_that_miss_a_constraint_count_for_the_accuracy_and_not_for_the_hypervolume(progress: Progress) -> None:
-    point = make_point(accuracy=0.7)
-    progress.ended(make_record(0, point), [])
-    assert (progress.tally.best_accuracy, progress.tally.hypervolume) == (0.7, 0.0)
-
-
 def test_the_status_file_says_the_same(progress: Progress) -> None:
     progress.started(1)
     end(progress, 0, 0.9, 0.5)
     for number in (1, 2):
-        progress.ended(make_record(number, reason="diverged"), [])
+        progress.ended(make_record(number, reason="diverged"))
     status = json.loads(progress.status.read_text())
     assert status.pop("at_ms") > 1_700_000_000_000
     assert status == {
@@ -92,7 +86,7 @@ def test_the_status_file_says_the_same(progress: Progress) -> None:
 
 def test_off_a_terminal_the_last_line_is_printed_and_what_is_said_is_not_markup(tmp_path: Path) -> None:
     text = io.StringIO()
-    progress = Progress(1, ("sparsity",), (), tmp_path / "status.json")
+    progress = Progress(1, ("sparsity",), tmp_path / "status.json")
     with progress.shown(Console(file=text, width=40)):
         progress.say("cannot open [red]x[/red]")
         progress.entered("done")
@@ -103,10 +97,10 @@ def test_off_a_terminal_the_last_line_is_printed_and_what_is_said_is_not_markup(
 
 
 def test_on_a_terminal_the_reasons_of_failures_are_shown(tmp_path: Path) -> None:
-    progress = Progress(2, ("sparsity",), (), tmp_path / "status.json")
+    progress = Progress(2, ("sparsity",), tmp_path / "status.json")
     text = io.StringIO()
     with progress.shown(Console(file=text, width=200, force_terminal=True)):
-        progress.ended(make_record(0, reason="out of [memory]"), [])
+        progress.ended(make_record(0, reason="out of [memory]"))
     assert "failed 1x: out of [memory]" in text.getvalue()
 
 
