@@ -67,6 +67,8 @@ class TrialPlan:
     """The folder in which a user's own method is found."""
     layer_times: LayerTimes | None = None
     """From which the time of a cut is looked up; None where the search does not go by it."""
+    slot: Mapping[str, float] = field(default_factory=dict)
+    """What the trial holds while it runs: shares of `cpu` and `gpu`."""
 
     def options(self) -> TrialOptions:
         return TrialOptions.from_row(self.fixed, self.setting)

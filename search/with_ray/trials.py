@@ -79,7 +79,7 @@ def plan_as_json(plan: TrialPlan) -> dict[str, Any]:
         "number": plan.number, "setting": dict(plan.setting), "seed": plan.seed, "fixed": dict(plan.fixed),
         "code_root": str(plan.code_root) if plan.code_root else None,
         "task": plan.task.as_json(),
-        "layer_times": plan.layer_times.as_json() if plan.layer_times else None,
+        "layer_times": plan.layer_times.as_json() if plan.layer_times else None, "slot": dict(plan.slot),
     }  # fmt: skip
 
 
@@ -92,6 +92,7 @@ def plan_from(data: Mapping[str, Any]) -> TrialPlan:
     return TrialPlan(
         number=data["number"], setting=data["setting"], seed=data["seed"], fixed=data["fixed"], task=task,
         code_root=Path(code) if code else None, layer_times=LayerTimes.from_json(times) if times else None,
+        slot=data["slot"],
     )  # fmt: skip
 
 
