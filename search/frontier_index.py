@@ -237,7 +237,8 @@ def _current(table: Table, stamps: Mapping[int, Stamp]) -> tuple[Table, list[int
 
 
 def _points_of(table: Table) -> Table:
-    return table[table["kind"] != NO_POINT]
+    points: Table = table[table["kind"] != NO_POINT]
+    return points
 
 
 def _telling_rows(
@@ -281,13 +282,10 @@ def _front(rows: Table, among: NDArray[np.intp], objectives: Objectives) -> list
 
 def _column(rows: Table, figure: str) -> NDArray[np.float64]:
     """A figure of every row, as `Point.figures` has it."""
-    column: NDArray[np.float64]
     if figure in ("macs_removed", "size_removed"):
         part = figure.removesuffix("_removed").replace("size", "size_bytes")
-        column = 1 - rows[part] / rows[f"dense_{part}"]
-    else:
-        column = rows[figure]
-    return column
+        return np.asarray(1 - rows[part] / rows[f"dense_{part}"])
+    return np.asarray(rows[figure])
 
 
 def _named(rows: Table, ids: Collection[str]) -> set[int]:

@@ -5,7 +5,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from sparsweep.spaces.faults import nearest, shown
 
@@ -14,13 +14,14 @@ SHARES: Final = ("accuracy", "sparsity", "layer_sparsity", "macs_removed", "size
 FIGURES: Final = (*SHARES, "weights_left", "macs", "macs_ideal", "size_bytes", "latency_ms", "speedup")
 """Every figure of a point that a constraint may name."""
 
-COMPARE: Final[Mapping[str, Callable[[float, float], bool]]] = {
+COMPARE: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     ">=": operator.ge,
     "<=": operator.le,
     "==": operator.eq,
     ">": operator.gt,
     "<": operator.lt,
 }
+"""By their signs; they take arrays too."""
 _NUMBER: Final = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
 _WHOLE: Final = re.compile(r"\s*([^\W\d]\w*)\s*([<>=!~≤≥]+)\s*(\S.*?)\s*")
 _BOUND: Final = re.compile(rf"({_NUMBER})(?:[eE]([+-]?[0-9]+))?\s*(%?)")
@@ -59,7 +60,7 @@ class Constraint:
 
     def holds(self, figures: Mapping[str, float]) -> bool:
         """Whether the figures satisfy it; a figure that was not measured does not."""
-        return self.figure in figures and COMPARE[self.op](figures[self.figure], self.bound)
+        return self.figure in figures and bool(COMPARE[self.op](figures[self.figure], self.bound))
 
     def violation(self, figures: Mapping[str, float]) -> float:
         """0 where it holds, else the distance to the bound (> 0, in the figure's unit); infinite where unmeasured."""

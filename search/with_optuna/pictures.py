@@ -5,16 +5,21 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from html import escape, unescape
 from typing import Any
 
 import optuna
+from optuna import visualization
 from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 DIGITS = 6
 """Significant digits of a drawn number."""
+MOST_LINES = 300
+"""Of parallel coordinates; more cannot be told apart, and each takes half a kilobyte."""
+IMPORTANCE = "share of each knob in being among the best tenth of the trials (PED-ANOVA)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,53 +65,73 @@ class StudyView:
 
     def pictures(self) -> Iterator[Picture]:
         """Importances, parallel coordinates and slices, of each value in turn."""
+        some = "" if self.trials else "no trial is done yet"
         for at, target in enumerate(self.targets):
-            yield self._picture(
-                f"what {target} depends on", self._too_few(),
-                lambda at=at, target=target: optuna.visualization.plot_param_importances(  # type: ignore[misc]
-                    self.study, evaluator=_evaluator(), target=_value(at), target_name=target
-                ),
-            )  # fmt: skip
-        for title, draw in (
-            ("settings and {}", optuna.visualization.plot_parallel_coordinate),
-            ("{} by knob", optuna.visualization.plot_slice),
-        ):
-            for at, target in enumerate(self.targets):
-                yield self._picture(
-                    title.format(target), "" if self.trials else "no trial is done yet",
-                    lambda at=at, target=target, draw=draw: draw(self.study, target=_value(at), target_name=target),  # type: ignore[misc]
-                )  # fmt: skip
+            yield _picture(f"what {target} depends on", self._unsayable(at), IMPORTANCE, partial(self._bars, at))
+        for at, target in enumerate(self.targets):
+            most = f"{MOST_LINES} of {self.trials} trials, evenly from the best to the worst"
+            note = most if self.trials > MOST_LINES else ""
+            yield _picture(f"settings and {target}", some, note, partial(self._lines, at))
+        for at, target in enumerate(self.targets):
+            yield _picture(f"{target} by knob", some, "", partial(self._slices, at))
+
+    def _bars(self, at: int) -> Any:
+        return visualization.plot_param_importances(
+            self.study, evaluator=PedAnovaImportanceEvaluator(), target=_negative(at), target_name=self.targets[at]
+        )
+
+    def _lines(self, at: int) -> Any:
+        ranked = sorted(self.study.get_trials(deepcopy=False), key=lambda trial: -trial.values[at])
+        step = max((len(ranked) - 1) / (MOST_LINES - 1), 1.0)
+        chosen = optuna.create_study(directions=self.study.directions)
+        chosen.add_trials(ranked[round(number * step)] for number in range(min(len(ranked), MOST_LINES)))
+        return visualization.plot_parallel_coordinate(chosen, target=_value(at), target_name=self.targets[at])
+
+    def _slices(self, at: int) -> Any:
+        return visualization.plot_slice(self.study, target=_value(at), target_name=self.targets[at])
 
     def _importance(self, at: int) -> dict[str, float] | str:
-        if note := self._too_few():
+        if note := self._unsayable(at):
             return note
         try:
             with _quietly():
-                shares = get_param_importances(self.study, evaluator=_evaluator(), target=_value(at))
+                shares = get_param_importances(
+                    self.study, evaluator=PedAnovaImportanceEvaluator(), target=_negative(at)
+                )
                 return {unescape(name): float(share) for name, share in shares.items()}
         except (ValueError, RuntimeError) as fault:
             return f"cannot be computed: {str(fault).splitlines()[0]}"
 
-    def _too_few(self) -> str:
-        few = self.trials < 2
-        return f"trials that are done: {self.trials}; what a value depends on can be said from two on" if few else ""
-
-    def _picture(self, title: str, note: str, draw: Callable[[], Any]) -> Picture:
-        if note:
-            return Picture(title=title, note=note)
-        try:
-            with _quietly():
-                return Picture(title=title, figure=_plain(draw()))
-        except (ValueError, RuntimeError) as fault:
-            return Picture(title=title, note=f"cannot be drawn: {str(fault).splitlines()[0]}")
+    def _unsayable(self, at: int) -> str:
+        """Why nothing can be said of what a value depends on; empty where it can."""
+        trials = self.study.get_trials(deepcopy=False)
+        if len(trials) < 2:
+            return f"trials that are done: {len(trials)}; what a value depends on can be said from two on"
+        if len({trial.values[at] for trial in trials}) < 2:
+            return "it is the same in all trials: it depends on nothing that was searched"
+        if all(allowed.single() for trial in trials for allowed in trial.distributions.values()):
+            return "no knob has more than one value: there is nothing to depend on"
+        return ""
 
 
-def _evaluator() -> FanovaImportanceEvaluator:
-    return FanovaImportanceEvaluator(seed=0)
+def _picture(title: str, missing: str, note: str, draw: Callable[[], Any]) -> Picture:
+    """What was drawn, or why it could not be."""
+    if missing:
+        return Picture(title=title, note=missing)
+    try:
+        with _quietly():
+            return Picture(title=title, figure=_plain(draw()), note=note)
+    except (ValueError, RuntimeError) as fault:
+        return Picture(title=title, note=f"cannot be drawn: {str(fault).splitlines()[0]}")
 
 
 def _value(at: int) -> Callable[[FrozenTrial], float]:
     return lambda trial: float(trial.values[at])
+
+
+def _negative(at: int) -> Callable[[FrozenTrial], float]:
+    """PED-ANOVA takes the lowest for the best."""
+    return lambda trial: -float(trial.values[at])
 
 
 @contextmanager
