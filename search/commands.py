@@ -189,14 +189,16 @@ def _state(folder: "SweepFolder") -> dict[str, Any]:
     with suppress(OSError, ValueError):  # not written yet, or damaged: the records are what counts
         known = json.loads((folder.path / "status.json").read_text())
     ended = store.ended()
-    if known.get("done", 0) + known.get("failed", 0) != ended or ended == 0 or "spent" not in known:
-        counted = _counted(list(store.records()), sweep)
-        known = {**known, **counted, "ended": known.get("ended") or counted["ended"]}
+    counted = sum(known.get(state, 0) for state in ("done", "failed", "stopped"))
+    if counted != ended or ended == 0 or "spent" not in known:
+        found = _counted(list(store.records()), sweep)
+        known = {**known, **found, "ended": known.get("ended") or found["ended"]}
     held, why = folder.is_held(where), known.get("ended")
     complete = ended >= sweep.budget.trials or why not in (None, UNDONE)
     return {
         "sweep": folder.name, "state": "running" if held else "finished" if complete else "stopped",
-        "done": known["done"], "failed": known["failed"], "trials": sweep.budget.trials,
+        "done": known["done"], "stopped_early": known.get("stopped", 0), "failed": known["failed"],
+        "trials": sweep.budget.trials,
         "best_accuracy": known["best_accuracy"] if known["done"] else None, "hypervolume": known.get("hypervolume"),
         "reasons": known["reasons"], "spent": known["spent"], "ended": None if held else why,
     }  # fmt: skip
@@ -208,10 +210,11 @@ def _counted(records: "list[TrialRecord]", sweep: "SweepFile") -> dict[str, Any]
     account = Account(sweep.budget, sweep.resources)
     for record in records:
         account.take(record, 0.0)
-    failed = [record for record in records if record.state == "failed"]
+    failed, stopped = ([record for record in records if record.state == state] for state in ("failed", "stopped"))
     accuracies = [point.accuracy for record in records for point in record.points]
     return {
-        "done": len(records) - len(failed), "failed": len(failed), "best_accuracy": max(accuracies, default=None),
+        "done": len(records) - len(failed) - len(stopped), "stopped": len(stopped), "failed": len(failed),
+        "best_accuracy": max(accuracies, default=None),
         "reasons": {str(r.reason): sum(o.reason == r.reason for o in failed) for r in failed},
         "spent": vars(account.spent), "ended": account.over(),
     }  # fmt: skip
@@ -224,12 +227,13 @@ def _status_table(states: list[dict[str, Any]]) -> Any:
     from sparsweep.search.figures import UNKNOWN
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False)
-    for header in ("sweep", "state", "done", "failed", "trials", "best accuracy", "hypervolume"):
+    for header in ("sweep", "state", "done", "stopped early", "failed", "trials", "best accuracy", "hypervolume"):
         table.add_column(header)
     for state in states:
         best, volume = state["best_accuracy"], state["hypervolume"]
         table.add_row(
-            state["sweep"], state["state"], str(state["done"]), str(state["failed"]), str(state["trials"]),
+            state["sweep"], state["state"],
+            *(str(state[name]) for name in ("done", "stopped_early", "failed", "trials")),
             f"{best:.4f}" if best is not None else UNKNOWN, f"{volume:.4f}" if volume is not None else UNKNOWN,
         )  # fmt: skip
     return table

@@ -32,10 +32,17 @@ class Tally:
     budget: int
     done: int = 0
     failed: int = 0
+    stopped: int = 0
+    """Early, by the sweep's judge; they count as trials of the budget."""
     running: int = 0
     best_accuracy: float = 0.0
     hypervolume: float = 0.0
     reasons: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def ended(self) -> int:
+        """How many trials have an outcome, whichever."""
+        return self.done + self.failed + self.stopped
 
 
 class Progress:
@@ -75,12 +82,14 @@ class Progress:
             if record.state == "failed":
                 tally.failed += 1
                 tally.reasons[str(record.reason)] = tally.reasons.get(str(record.reason), 0) + 1
+            elif record.state == "stopped":
+                tally.stopped += 1
             else:
                 tally.done += 1
                 tally.best_accuracy = max([tally.best_accuracy, *(point.accuracy for point in record.points)])
                 tally.hypervolume = self.front.take(record.points)
             self.spent.append((record.ended_ms - record.started_ms) / 1e3)
-            step = tally.done + tally.failed
+            step = tally.ended
             self.history.append((step, record.ended_ms, tally.hypervolume))
             self.account.take(record, tally.hypervolume)
         self._write()
@@ -139,9 +148,10 @@ class Progress:
         rest = "" if left is None or self.phase != "searching" else f", about {clock(left)}{to_pay} left"
         spent = f", {words}" if (words := self.account.words()) else ""
         volume = f"{t.hypervolume:.4f} (accuracy x {self.axes[0].replace('_', ' ')})"
+        stopped = f"{t.stopped} stopped early, " if t.stopped else ""
         return (
             f"[{clock(time.monotonic() - self.began)}] {self.phase}: {t.done}/{t.budget} done, {t.running} running, "
-            f"{t.failed} failed, best accuracy {t.best_accuracy:.4f}, hypervolume {volume}{spent}{rest}"
+            f"{stopped}{t.failed} failed, best accuracy {t.best_accuracy:.4f}, hypervolume {volume}{spent}{rest}"
         )
 
     @contextmanager
@@ -178,7 +188,7 @@ class Progress:
 
         t = self.tally
         reasons = [Text(f"  failed {n}x: {why}", style="red") for why, n in list(t.reasons.items())[:3]]
-        bar: Any = ProgressBar(total=max(t.budget, 1), completed=t.done + t.failed, width=48)
+        bar: Any = ProgressBar(total=max(t.budget, 1), completed=t.ended, width=48)
         return Group(Text(self.line()), bar, *reasons)
 
 
