@@ -132,9 +132,9 @@ def test_optuna_dashboard_shows_both_studies(swept: Swept, dashboard: str) -> No
     curves = answer(f"{dashboard}/api/studies/{studies['small']['study_id']}?after=0")
     assert [(trial["number"], trial["state"]) for trial in curves["trials"]] == [(n, "Complete") for n in range(4)]
     assert all(0 < trial["values"][0] < 1 for trial in curves["trials"])
-    assert curves["metric_names"] == ["curve_value"]
+    assert curves["objective_names"] == ["curve_value"]
     points = answer(f"{dashboard}/api/studies/{studies['small/points']['study_id']}?after=0")
-    assert points["metric_names"] == ["accuracy", "macs_removed", "sparsity"]
+    assert points["objective_names"] == ["accuracy", "macs_removed", "sparsity"]
     told = {
         attribute["value"].strip('"'): trial["values"]
         for trial in points["trials"]
