@@ -85,10 +85,10 @@ class FrontierIndex:
         """
         try:
             return self._telling(objectives, constraints, timed, save)
-        except (DamagedError, OSError):
-            with contextlib.suppress(OSError):
-                for name in ("points.bin", "points.jsonl"):
-                    (self.path / name).unlink(missing_ok=True)
+        except (DamagedError, OSError):  # a driver may have been writing just now: what is its own stays
+            if save:
+                with contextlib.suppress(OSError):
+                    self._remove()
         try:
             return self._telling(objectives, constraints, timed, save)
         except (DamagedError, OSError):  # nothing can be written here, or somebody writes at the same time
@@ -100,7 +100,9 @@ class FrontierIndex:
     ) -> tuple[list[Point], int]:
         table = self._read()
         stamps = self._stamps()
-        table, newer = _current(table, stamps)
+        whole, (table, newer) = len(table), _current(table, stamps)
+        if save and whole and not len(table):  # of records that are all gone or copied anew
+            self._remove()
         added: dict[int, TrialRecord] = {}
         for number in newer:
             if (record := self.store.folder(number).record()) is not None:
@@ -168,11 +170,14 @@ class FrontierIndex:
         try:
             table = self._read()
         except DamagedError:
-            for name in ("points.bin", "points.jsonl"):
-                (self.path / name).unlink(missing_ok=True)
+            self._remove()
             return {}
         columns = (table[name].tolist() for name in ("trial", "written_ns", "record_bytes"))
         return {trial: (written, size) for trial, written, size in zip(*columns, strict=True)}
+
+    def _remove(self) -> None:
+        for name in ("points.bin", "points.jsonl"):
+            (self.path / name).unlink(missing_ok=True)
 
     def _stamp(self, number: int) -> Stamp | None:
         with contextlib.suppress(OSError):
@@ -214,7 +219,7 @@ def _checks(table: Table) -> NDArray[np.uint64]:
     """What the last word of each row must be."""
     words = np.ascontiguousarray(table).view("<u8").reshape(len(table), ROW.itemsize // 8)
     weights = np.arange(1, words.shape[1], dtype="<u8") * np.uint64(0x9E3779B97F4A7C15)
-    sums: NDArray[np.uint64] = (words[:, :-1] * weights).sum(axis=1, dtype="<u8") + np.uint64(1)
+    sums: NDArray[np.uint64] = words[:, :-1] @ weights + np.uint64(1)
     return sums
 
 
@@ -231,14 +236,17 @@ def _current(table: Table, stamps: Mapping[int, Stamp]) -> tuple[Table, list[int
     kept = heads["trial"][holds].tolist() if len(heads) else []
     if len(set(kept)) < len(kept):
         raise DamagedError
+    missing = sorted(stamps.keys() - set(kept))
+    if all(holds) and kept == sorted(kept):
+        return table, missing
     lengths = np.diff(np.r_[starts, len(table)])
     rows = table[np.repeat(np.array(holds, bool), lengths)]
-    return rows[np.argsort(rows["trial"], kind="stable")], sorted(stamps.keys() - set(kept))
+    return rows[np.argsort(rows["trial"], kind="stable")], missing
 
 
 def _points_of(table: Table) -> Table:
-    points: Table = table[table["kind"] != NO_POINT]
-    return points
+    there = table["kind"] != NO_POINT
+    return table if there.all() else table[there]
 
 
 def _telling_rows(

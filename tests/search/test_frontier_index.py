@@ -186,6 +186,24 @@ def test_an_index_that_is_damaged_is_made_again(
     assert ids(folder) == ["00000/00", "00001/00"]
 
 
+def test_while_a_driver_is_at_work_nobody_else_removes_a_damaged_index(folder: SweepFolder) -> None:
+    table = folder.path / "index" / "points.bin"
+    os.truncate(table, table.stat().st_size - 7)  # as if it was just being written
+    before = table.read_bytes()
+    with folder.held(HERE):
+        assert ids(folder) == ["00000/00", "00001/00"]
+    assert table.read_bytes() == before
+
+
+def test_an_index_of_records_that_were_copied_anew_does_not_grow(folder: SweepFolder) -> None:
+    before = (folder.path / "index" / "points.bin").stat().st_size
+    for number in (0, 1):
+        result = folder.store(HERE).folder(number).path / "result.json"
+        os.utime(result, (1.0, 1.0))
+    assert ids(folder) == ["00000/00", "00001/00"]
+    assert (folder.path / "index" / "points.bin").stat().st_size == before
+
+
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_driver_that_finds_it_damaged_goes_on(damage: str, folder: SweepFolder) -> None:
     DAMAGE[damage](folder.path / "index" / "points.bin", folder.path / "index" / "points.jsonl")
