@@ -166,7 +166,7 @@ class Stopping(Part):
     @model_validator(mode="before")
     @classmethod
     def _in_a_word(cls, given: Any) -> Any:
-        """`stopping: none`, or `halving`; YAML reads `off` and `on` as booleans."""
+        """`stopping: none`, or `halving`, or whether."""
         if isinstance(given, bool):
             return {"rule": "halving" if given else "none"}
         return {"rule": given} if isinstance(given, str) else given

@@ -152,7 +152,7 @@ def test_all_faults_come_at_once_in_the_order_of_the_file(tmp_path: Path, catalo
         ('name: "a\\0b"', "name: holds a control character: remove it"),
         ("? [a]\n: 3", "a key must be one plain word"),
         ("<<: {name: x}", "<<: unknown key (allowed: name, task, methods, space, objectives, constraints, budget, "
-         "trial, resources, timing, sampler, registry)"),
+         "trial, resources, timing, sampler, stopping, registry)"),
     ],
 )  # fmt: skip
 def test_one_fault(text: str, fault: str, catalogue: Catalogue) -> None:
@@ -227,7 +227,7 @@ def test_a_file_whose_name_cannot_be_the_sweeps(catalogue: Catalogue) -> None:
     ("source", "message"),
     [
         ("digit", r"^unknown preset 'digit'; did you mean digits\? \(presets: digits, gss-mnist, lenet300-mnist, "
-         r"lenet5-mnist; or give the path of a YAML file\)$"),
+         r"lenet5-mnist, resnet20-cifar10; or give the path of a YAML file\)$"),
         ("nowhere/digits.yaml", r"^nowhere/digits.yaml: there is no such file; did you mean digits\? \(presets: "),
         ("/dev/null", "^/dev/null: is not a regular file: give a YAML file$"),
         ("a\0b", "cannot be a path: give a preset's name or a YAML file$"),
