@@ -77,6 +77,8 @@ class TrialPlan:
     """The folder in which a user's own method is found."""
     layer_times: LayerTimes | None = None
     """From which the time of a cut is looked up; None where the search does not go by it."""
+    slot: Mapping[str, float] = field(default_factory=dict)
+    """What the trial holds while it runs: shares of `cpu` and `gpu`."""
     rungs: tuple[int, ...] = ()
     """After how many epochs of training the trial is judged."""
     judged_on_the_way: bool = False

@@ -1,4 +1,4 @@
-"""The study: what was proposed and what came of it. The only importer of optuna.
+"""The study: what was proposed and what came of it.
 
 One row a network: by default its value is what its own curve is worth (`frontier.curve_value`), which is stationary.
 With `descent: none` a row is one point and the study is multi-objective. The points themselves go into a second study
