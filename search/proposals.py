@@ -201,4 +201,16 @@ def outcome_of(
         return Outcome(number=record.number, values=values, attributes=attributes, violations=rules)
     worth = curve_value(searched_points(record.points, constraints), axes)
     attributes["best_accuracy"] = max(point.accuracy for point in record.points)
-    return Outcome(number=record.number, values=(worth,), attributes=attributes, violations={})
+    missed = curve_violations(record.points, constraints)
+    return Outcome(number=record.number, values=(worth,), attributes=attributes, violations=missed)
+
+
+def curve_violations(points: Sequence[Point], constraints: Sequence[Constraint]) -> dict[str, float]:
+    """Per constraint how far the curve's point misses it that comes nearest to meeting all; 0 where one meets all.
+
+    Curves without such a point are all worth 0: by this the sampler knows which of them is nearer to one.
+    """
+    rules = [rule for rule in constraints if rule.figure in SEARCHABLE]
+    missed = [{str(rule): rule.violation(point.figures()) for rule in rules} for point in points]
+    scales = {str(rule): abs(rule.bound) or 1.0 for rule in rules}
+    return min(missed, key=lambda each: sum(each[name] / scales[name] for name in each), default={})

@@ -140,7 +140,7 @@ def test_all_faults_come_at_once_in_the_order_of_the_file(tmp_path: Path, catalo
         ("resources: {gpu: -1}", "resources.gpu: -1 is too small: it must be at least 0"),
         ("resources: {gpu: 1.5}", "resources.gpu: 1.5 GPUs cannot be given: above 1 only whole numbers can"),
         ("resources: {cpu: .nan}", "resources.cpu: nan is not a finite number: write one, such as 0.01"),
-        ("sampler: {name: tep}", "sampler.name: 'tep' is not one of tpe, random, nsga2; did you mean tpe?"),
+        ("sampler: {name: tep}", "sampler.name: 'tep' is not one of auto, tpe, gp, nsga2, random; did you mean tpe?"),
         ("sampler: {seed: -1}", "sampler.seed: -1 is too small: it must be at least 0"),
         ("registry: {model: a/b}", f"registry.model: 'a/b' cannot be a name: {NAMING}"),
         ("registry: {keep: 0}", "registry.keep: 0 is too small: it must be at least 1"),
