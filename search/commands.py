@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
 
     overrides = Overrides(
         name=options.name, trials=options.trials, epochs=options.epochs, time_limit=options.time_limit,
-        seed=options.seed, slots=options.slots,
+        seed=options.seed, slots=options.slots, warm_start=options.warm_start,
     )  # fmt: skip
     here = Path.cwd()
     sweep = load_sweep(options.sweep, catalogue(here), overrides=overrides)
@@ -224,7 +224,7 @@ def submit(options: argparse.Namespace) -> int:
         raise ValueError(f"--address {options.address} is not a job server: write its URL, such as http://head:8265")
     overrides = Overrides(
         name=options.name, trials=options.trials, epochs=options.epochs, time_limit=options.time_limit,
-        seed=options.seed, slots=options.slots,
+        seed=options.seed, slots=options.slots, warm_start=options.warm_start,
     )  # fmt: skip
     code = Path(options.code) if options.code else Path.cwd()
     if not code.is_dir():

@@ -25,6 +25,7 @@ from sparsweep.search.catalogue import catalogue
 from sparsweep.search.clerk import Clerk
 from sparsweep.search.curve import AXES, LOOKED_UP, curve_value, search_axes
 from sparsweep.search.delivery import Delivered, Run, deliver
+from sparsweep.search.first_rows import first_rows
 from sparsweep.search.home import Home
 from sparsweep.search.lease import FencedOutError, Lease
 from sparsweep.search.meter import layer_times_of
@@ -34,7 +35,8 @@ from sparsweep.search.proposals import Proposals, searched_points
 from sparsweep.search.publishing import put_files
 from sparsweep.search.refusals import refuse_absent, refuse_unsuitable
 from sparsweep.search.sweep_folder import SweepFolder, Where
-from sparsweep.search.with_optuna import OUTAGES, PointsStudy, Study, open_storage, reason_of
+from sparsweep.search.warm_start import best_rows, earlier_rows, keep
+from sparsweep.search.with_optuna import OUTAGES, PointsStudy, Study, Told, open_storage, reason_of
 from sparsweep.spaces.space import Choice, Row, Space
 from sparsweep.spaces.sweep_file import SweepFile
 from sparsweep.trainables.attempt import PreemptedError, environment, run_trial
@@ -148,6 +150,7 @@ def check(job: Job) -> None:
         with_mlflow.reachable(job.tracking_uri)
     if job.where.study_storage is not None or (job.home.path / "studies.db").exists():
         open_storage(job.study_storage)
+    first_of(job, earlier_rows(job))
     if job.where.address is None:
         refuse_absent(job.sweep.timing.runtimes)
     job.task.load()
@@ -187,12 +190,14 @@ def _proposals(job: Job, progress: Progress, projector: Projector) -> Proposals:
     sweep = job.sweep
     space = job.space()
     single = sweep.trial.get("descent") == "none"
+    earlier = earlier_rows(job)
     study = Study.open(
         open_storage(job.study_storage), job.folder.name, space, sampler=sweep.sampler.name, seed=sweep.sampler.seed,
-        objectives=("accuracy", *job.axes) if single else ("curve_value",),
+        objectives=("accuracy", *job.axes) if single else ("curve_value",), earlier=earlier, say=progress.say,
     )  # fmt: skip
     study.claim(sweep.identity())
-    study.propose_first(known_good_rows(sweep.methods, space, job.code_root))
+    keep(job, earlier)
+    study.propose_first(first_of(job, earlier))
 
     def on_record(record: TrialRecord) -> None:
         progress.ended(record)
@@ -208,6 +213,13 @@ def _proposals(job: Job, progress: Progress, projector: Projector) -> Proposals:
     )  # fmt: skip
     proposals.reconcile()
     return proposals
+
+
+def first_of(job: Job, earlier: Sequence[Told]) -> list[Row]:
+    """What is proposed first. Raises ValueError where a point of the sweep file is no setting of its space."""
+    sweep, space = job.sweep, job.space()
+    good = known_good_rows(sweep.methods, space, job.code_root)
+    return first_rows(sweep.points, best_rows(earlier), good, space, sweep.sampler.seed)
 
 
 def _layer_times(job: Job, engine: "Engine", progress: Progress) -> LayerTimes:

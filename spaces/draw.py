@@ -42,7 +42,7 @@ def value_at(allowed: Float | Int | Choice, share: float) -> Value:
         return allowed.choices[min(int(share * len(allowed.choices)), len(allowed.choices) - 1)]
     if isinstance(allowed, Int):
         # half a step beyond either end, so that the ends are as likely as what lies between
-        return _clipped(round(_between(allowed.low - 0.5, allowed.high + 0.5, share, allowed.log)), allowed)
+        return _clipped(math.floor(_between(allowed.low - 0.5, allowed.high + 0.5, share, allowed.log) + 0.5), allowed)
     return _clipped(_between(allowed.low, allowed.high, share, allowed.log), allowed)
 
 

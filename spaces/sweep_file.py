@@ -189,6 +189,10 @@ class SweepFile(Part):
     resources: Resources = Resources()
     timing: Timing = Timing()
     sampler: Sampler = Sampler()
+    points: tuple[Mapping[str, Value], ...] = ()
+    """Settings that are tried first; knobs that one leaves open are its method's known-good ones, or drawn."""
+    warm_start: Name | None = None
+    """An earlier sweep of the same task and space: the sampler knows its outcomes, and its best are tried first."""
     registry: Registry = Registry()
 
     @field_validator("methods")
@@ -249,6 +253,7 @@ class SweepFile(Part):
         data = self.as_json()
         same = {key: data[key] for key in ("task", "methods", "space", "objectives", "trial", "sampler")}
         same["task"] = self.task.identity()
+        same |= {key: data[key] for key in ("points", "warm_start") if data[key]}
         if self.timing.look_up:
             same["timing"] = {"batch": self.timing.batch, "look_up": True}
         return {**same, "constraints": sorted(data["constraints"]), "epochs": self.budget.epochs}

@@ -21,13 +21,14 @@ import optuna
 from scipy.stats import qmc
 
 from sparsweep.search.with_optuna.memory import Memory
+from sparsweep.search.with_optuna.tpe import GroupedTPESampler
 from sparsweep.spaces.draw import columns, every_row, key_of, random_row, row_at
 from sparsweep.spaces.space import Row, Space
 
 FLAT = ("gp", "nsga2")
 START = 10
 """Rows with an outcome before a model of them says more than evenly spread ones do; Optuna's own number for TPE."""
-MOST_ROWS = {"one": 1000, "several": 400}
+MOST_ROWS = {"one": 600, "several": 400}
 """How many finished rows `auto` keeps, with one objective and with several: a proposal stays below 50 ms."""
 REDRAWS = 4
 """How often a sampler is asked again where it repeats a row."""
@@ -152,4 +153,4 @@ def sampler_named(name: str, seed: int) -> optuna.samplers.BaseSampler:
             return optuna.samplers.NSGAIISampler(seed=seed)
         if name == "gp":
             return optuna.samplers.GPSampler(seed=seed, warn_independent_sampling=False)
-        return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
+        return GroupedTPESampler(seed=seed)
