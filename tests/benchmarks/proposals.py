@@ -190,7 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     lines = [each.cells() for each in found]
     remarks = (
         f"GASL's default space, {len(space.knobs)} ranges, some of them conditional; {RUNNING} trials are being tried.",
-        "A proposal: asked of the sampler and written into SQLite. Tell: its outcome written. Start: reading the study.",
+        "A proposal: asked of the sampler and written into SQLite. Tell: its outcome written. Start: the study read.",
         "plain: Optuna's TPESampler (multivariate, group, constant liar) with ask and tell on the same database.",
         f"Target: the 95th percentile of auto's proposals is at most {TARGET_MS} ms at any number of trials.",
     )

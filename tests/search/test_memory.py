@@ -1,4 +1,4 @@
-"""What a sampler learns from: only so many rows, whole ones for samplers without conditions, the same rows as TPE's own."""
+"""What a sampler learns from: only so many rows, and whole ones where it cannot handle conditions."""
 
 import warnings
 from random import Random

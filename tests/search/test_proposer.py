@@ -1,4 +1,4 @@
-"""The next row: none twice while there is another, none lost to a sampler that fails, the same ones from the same seed."""
+"""The next row: none twice while there is another one, and a sampler that fails costs one proposal."""
 
 from typing import Any
 
@@ -134,7 +134,8 @@ def test_a_row_that_misses_the_constraint_by_less_is_the_better_one() -> None:
 
 
 def test_rows_of_an_earlier_sweep_are_learned_from_and_are_no_trials() -> None:
-    earlier = [Told(row={"granularity": "weight", "rate": at / 40}, values=(at / 40,), violations={}) for at in range(40)]
+    rows: list[Row] = [{"granularity": "weight", "rate": at / 40} for at in range(40)]
+    earlier = [Told(row=row, values=(float(row["rate"]),), violations={}) for row in rows]
     study = a_study(InMemoryStorage(), WIDE, earlier=earlier)
     asked = [study.ask() for _ in range(10)]
     assert [number for number, _ in asked] == list(range(10))
