@@ -114,4 +114,4 @@ def best_of(trials: Sequence[FrozenTrial], most: int) -> list[int]:
 
 def missed(trial: FrozenTrial) -> float:
     """By how much the constraints are missed in all; 0 where none is."""
-    return sum(violation for violation in trial.constraints.values() if violation > 0)
+    return float(sum(violation for violation in trial.constraints.values() if violation > 0))

@@ -42,7 +42,7 @@ class GroupedTPESampler(optuna.samplers.TPESampler):  # type: ignore[misc]
     def _get_internal_repr(
         self, trials: list[FrozenTrial], search_space: dict[str, BaseDistribution], study: Study
     ) -> dict[str, numpy.ndarray[Any, Any]]:
-        """Per parameter the numbers of the rows that have all of them. Rows of a `Memory` have none but whole values."""
+        """Per parameter the numbers of the rows that have all of them; in a `Memory` every row is whole."""
         names = search_space.keys()
         found = [trial.params for trial in trials if names <= trial.distributions.keys()]
         return {

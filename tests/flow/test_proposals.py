@@ -85,7 +85,8 @@ def with_an_old_one(tmp_path_factory: pytest.TempPathFactory) -> Shell:
         ("odl", {}, "warm_start: 'odl' is no sweep in {home}; did you mean old?; there is old"),
         ("new", {}, "warm_start: 'new' is this sweep itself; there is old"),
         ("old", {"high: 1.0e-2": "high: 2.0e-2"},
-         "warm_start: sweep old searched something else: sparsity_strength[attention_form"),
+         "warm_start: sweep old searched something else: sparsity_strength.high was 0.01 and is now 0.02; search the "
+         "same task and space, or leave warm_start out"),
         ("old", {"lenet-digits": "lenet-300-100", "data: digits": "data: mnist"},
          "warm_start: sweep old searched something else: task.network was lenet-digits and is now lenet-300-100; "
          "task.data was digits and is now mnist"),

@@ -212,7 +212,7 @@ def test_what_made_the_proposals_is_noted_once() -> None:
     storage = InMemoryStorage()
     a_study(storage, seed=5).ask()
     kept = a_study(storage, seed=9).study.user_attrs["sparsweep"]
-    assert kept == {"sampler": "tpe", "class": "TPESampler", "seed": 5, "optuna": optuna.__version__}
+    assert kept == {"sampler": "tpe", "class": "GroupedTPESampler", "seed": 5, "optuna": optuna.__version__}
 
 
 def test_the_points_study_takes_each_point_once(url: str) -> None:
