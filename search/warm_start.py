@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 BEST = 3
 """How many of the earlier sweep's rows are tried again first."""
+REMEDY = "delete it, and it is made again from the earlier sweep"
 
 
 def earlier_rows(job: "Job") -> list[Told]:
@@ -36,7 +37,11 @@ def earlier_rows(job: "Job") -> list[Told]:
     if job.sweep.warm_start is None:
         return []
     if kept.exists():
-        return [_told(each) for each in read_whole(kept, "delete it, and it is made again from the earlier sweep")]
+        content = read_whole(kept, REMEDY)
+        try:
+            return [_told(each) for each in content["rows"]]
+        except (KeyError, TypeError) as fault:
+            raise ValueError(f"{kept} is damaged ({type(fault).__name__}: {fault}): {REMEDY}") from fault
     return _rows_of(job, job.sweep.warm_start)
 
 
@@ -45,7 +50,7 @@ def keep(job: "Job", rows: Sequence[Told]) -> None:
     if rows and not _kept(job).exists():
         _kept(job).parent.mkdir(parents=True, exist_ok=True)
         data = [{"row": told.row, "values": told.values, "violations": dict(told.violations)} for told in rows]
-        write_atomically(_kept(job), json.dumps(data))
+        write_atomically(_kept(job), json.dumps({"rows": data}))
 
 
 def best_rows(rows: Sequence[Told], most: int = BEST) -> list[Row]:

@@ -59,7 +59,7 @@ def test_a_sweep_learns_from_an_earlier_one_which_may_go_afterwards(shell: Shell
     run(shell, "run", write(shell, "old", trials=5), "--trials", "5")
     file = write(shell, "new", trials=4, more="points: [{sparsity_strength: 0.004}]\nwarm_start: old\n")
     run(shell, "run", file, "--trials", "3")
-    kept = json.loads((shell.home / "sweeps" / "new" / "warm_start.json").read_text())
+    kept = json.loads((shell.home / "sweeps" / "new" / "warm_start.json").read_text())["rows"]
     assert [told["row"] for told in kept] == settings_of(shell, "old")
     rows = settings_of(shell, "new")
     worth = {json.dumps(told["row"]): told["values"][0] for told in kept}

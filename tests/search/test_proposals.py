@@ -417,3 +417,14 @@ def test_a_lost_proposal_is_taken_from_its_record_though_the_study_is_lost_too(
     assert again.exhausted()
     assert states(again) == ["COMPLETE"] * 2
     assert again.store.folder(1).proposal() == {"number": 1, "setting": rows[1], "seed": 1}
+
+
+def test_a_curve_without_a_feasible_point_is_told_by_how_far_its_nearest_misses() -> None:
+    rules = (Constraint.parse("accuracy >= 0.95"), Constraint.parse("sparsity >= 0.8"), Constraint.parse("speedup > 2"))
+    told = outcome_of(make_record(0, *CURVE), ("macs_removed",), rules, single_point=False)
+    # (0.9, 0.5) misses by 5 % and 38 % of the bounds, (0.5, 0.9) by 47 % and 0
+    assert told.violations == {"accuracy >= 0.95": pytest.approx(0.05), "sparsity >= 0.8": pytest.approx(0.3)}
+    met = outcome_of(make_record(0, *CURVE), ("macs_removed",), (Constraint.parse("accuracy >= 0.8"),),
+                     single_point=False)  # fmt: skip
+    assert met.violations == {"accuracy >= 0.8": 0.0}
+    assert outcome_of(make_record(0, *CURVE), ("macs_removed",), rules[2:], single_point=False).violations == {}
