@@ -6,6 +6,7 @@ that a proposal stays quick, rows of an earlier sweep that are no trials of this
 
 import warnings
 from collections.abc import Container, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import optuna
@@ -44,7 +45,7 @@ class Memory(optuna.Study):  # type: ignore[misc]
         self.allowed = distributions(space)
         self.rows: dict[int, FrozenTrial] = {}
         self.finished = 0
-        """How many rows have values."""
+        """How many rows have an outcome."""
         self._next = FIRST
 
     def _get_trials(
@@ -78,19 +79,27 @@ class Memory(optuna.Study):  # type: ignore[misc]
         self.rows[place] = trial
         return place
 
-    def end(self, place: int, values: Sequence[float] | None, violations: Mapping[str, float]) -> None:
-        """The row's outcome; one without values is forgotten."""
-        if values is None:
+    def end(
+        self, place: int, values: Sequence[float] | None, violations: Mapping[str, float],
+        reached: Mapping[int, tuple[float, ...]] = MappingProxyType({}),
+    ) -> None:  # fmt: skip
+        """The row's outcome: values, or by epoch what it had reached when stopped; one with neither is forgotten."""
+        if values is None and not reached:
             self.rows.pop(place, None)
             return
         trial = self.rows[place]
         trial.system_attrs.update({CONSTRAINT + name: violation for name, violation in violations.items()})
-        trial.values, trial.state, self.finished = list(values), TrialState.COMPLETE, self.finished + 1
+        self.finished += 1
+        if values is None:
+            trial.intermediate_values = {epoch: at[0] for epoch, at in reached.items() if len(at) == 1}
+            trial.state = TrialState.PRUNED
+        else:
+            trial.values, trial.state = list(values), TrialState.COMPLETE
         if self.most_rows is not None and self.finished > SLACK * self.most_rows:
             self._thin_out(self.most_rows)
 
     def _thin_out(self, most: int) -> None:
-        done = [trial for trial in self.rows.values() if trial.state == TrialState.COMPLETE]
+        done = [trial for trial in self.rows.values() if trial.state != TrialState.RUNNING]
         old = done[: max(len(done) - most // 2, 0)]
         gone = {trial.number for trial in old} - set(best_of(old, most - most // 2))
         self.rows = {place: trial for place, trial in self.rows.items() if place not in gone}
@@ -98,9 +107,13 @@ class Memory(optuna.Study):  # type: ignore[misc]
 
 
 def best_of(trials: Sequence[FrozenTrial], most: int) -> list[int]:
-    """Numbers of the best: front after front of what meets the constraints, then the rest by how little it misses."""
+    """Numbers of the best: front after front of what meets the constraints, then the rest by how little it misses.
+
+    Those that were stopped come last, the newest first.
+    """
     ranked: list[FrozenTrial] = []
-    left = [trial for trial in trials if missed(trial) == 0]
+    whole = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    left = [trial for trial in whole if missed(trial) == 0]
     if left and len(left[0].values) == 1:
         ranked, left = sorted(left, key=lambda trial: -trial.values[0]), []
     while left and len(ranked) < most:
@@ -108,7 +121,8 @@ def best_of(trials: Sequence[FrozenTrial], most: int) -> list[int]:
         front = [trial for trial, on in zip(left, kept, strict=True) if on]
         ranked += reversed(front)
         left = [trial for trial, on in zip(left, kept, strict=True) if not on]
-    ranked += sorted((trial for trial in trials if missed(trial) > 0), key=missed)
+    ranked += sorted((trial for trial in whole if missed(trial) > 0), key=missed)
+    ranked += [trial for trial in reversed(trials) if trial.state != TrialState.COMPLETE]
     return [trial.number for trial in ranked[:most]]
 
 

@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
+from types import MappingProxyType
 from typing import Any
 
 import optuna
@@ -82,10 +83,13 @@ class Proposer:
         if number not in self._places:
             self._places[number] = self.memory.begin(row, attributes)
 
-    def end(self, number: int, values: Sequence[float] | None, violations: Mapping[str, float]) -> None:
-        """The outcome of a row that was begun."""
+    def end(
+        self, number: int, values: Sequence[float] | None, violations: Mapping[str, float],
+        reached: Mapping[int, tuple[float, ...]] = MappingProxyType({}),
+    ) -> None:  # fmt: skip
+        """The outcome of a row that was begun; `reached` by epoch where it was stopped."""
         if (place := self._places.pop(number, None)) is not None:
-            self.memory.end(place, values, violations)
+            self.memory.end(place, values, violations, reached)
 
     def next(self, number: int) -> tuple[Row, dict[str, Any]]:
         """A row that was not proposed before, while there is one; and what is to be kept with it."""

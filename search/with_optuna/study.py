@@ -28,6 +28,8 @@ class Outcome:
     attributes: Mapping[str, Any]
     violations: Mapping[str, float]
     """Per constraint, how far it is missed; <= 0 where it is met. Every trial of a sweep has the same ones."""
+    reached: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
+    """Of a trial that was stopped: by epoch what it was judged by. It is told as pruned."""
 
 
 @dataclass(kw_only=True)
@@ -140,15 +142,21 @@ class Study:
         if known.states[number].is_finished():
             return
         trial_id, storage = known.ids[number], self.study._storage
-        state = TrialState.FAIL if outcome.values is None else TrialState.COMPLETE
+        state, values = _told_as(outcome)
         with self._writing():
             for name, value in outcome.attributes.items():
                 storage.set_trial_user_attr(trial_id, name, value)
             for name, violation in outcome.violations.items():
                 storage.set_trial_system_attr(trial_id, CONSTRAINT + name, violation)
-            storage.set_trial_state_values(trial_id, state, outcome.values and [*map(float, outcome.values)])
+            for epoch, reached in outcome.reached.items():
+                if len(reached) == 1:  # of several objectives a study takes no intermediate values
+                    storage.set_trial_intermediate_value(trial_id, epoch, reached[0])
+            if outcome.reached:
+                by_epoch = {str(epoch): list(reached) for epoch, reached in outcome.reached.items()}
+                storage.set_trial_user_attr(trial_id, "reached", by_epoch)
+            storage.set_trial_state_values(trial_id, state, values)
         known.take(number, trial_id, state)
-        self.proposer.end(number, outcome.values, outcome.violations)
+        self.proposer.end(number, outcome.values, outcome.violations, outcome.reached)
 
     def restore(self, number: int, row: Row) -> None:
         """Puts back a proposal that the study has lost, in ascending order; gone numbers between become failures."""
@@ -197,7 +205,10 @@ class Study:
         if row is None:
             return
         self.proposer.begin(trial.number, row, trial.system_attrs)
-        if trial.state.is_finished():
+        if trial.state == TrialState.PRUNED:
+            reached = {int(epoch): tuple(values) for epoch, values in trial.user_attrs.get("reached", {}).items()}
+            self.proposer.end(trial.number, None, {}, reached)
+        elif trial.state.is_finished():
             self.proposer.end(trial.number, trial.values, trial.constraints)
 
     @contextmanager
@@ -208,6 +219,16 @@ class Study:
         except BaseException:
             self._known = None
             raise
+
+
+def _told_as(outcome: Outcome) -> tuple[TrialState, list[float] | None]:
+    """The trial's state, and its values: of one that was stopped what it reached last, if that is one number."""
+    if outcome.reached:
+        last = outcome.reached[max(outcome.reached)]
+        return TrialState.PRUNED, list(last) if len(last) == 1 else None
+    if outcome.values is None:
+        return TrialState.FAIL, None
+    return TrialState.COMPLETE, [float(value) for value in outcome.values]
 
 
 @dataclass(kw_only=True)

@@ -15,7 +15,7 @@ from optuna.search_space.group_decomposed import _SearchSpaceGroup
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-MODELLED = (TrialState.COMPLETE, TrialState.RUNNING)
+ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 class GroupedTPESampler(optuna.samplers.TPESampler):  # type: ignore[misc]
@@ -28,9 +28,9 @@ class GroupedTPESampler(optuna.samplers.TPESampler):  # type: ignore[misc]
 
     def _sample(self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]) -> dict[str, Any]:
         if self._halves[0] != trial.number:
-            trials = study._get_trials(deepcopy=False, states=MODELLED)
+            trials = study._get_trials(deepcopy=False, states=(*ENDED, TrialState.RUNNING))
             gamma = default_gamma if len(study.directions) == 1 else default_gamma_multiobjective
-            done = sum(each.state == TrialState.COMPLETE for each in trials)
+            done = sum(each.state in ENDED for each in trials)
             self._halves = (trial.number, *_split_trials(study, trials, gamma(done)))
         _, below, above = self._halves
         better = self._build_parzen_estimator(study, search_space, below, handle_below=True)
@@ -58,7 +58,7 @@ class _Groups:
         self.groups, self.seen = _SearchSpaceGroup(), set[frozenset[str]]()
 
     def calculate(self, study: Study, use_cache: bool = False) -> _SearchSpaceGroup:
-        for trial in study._get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        for trial in study._get_trials(deepcopy=False, states=ENDED):
             names = frozenset(trial.distributions)
             if names not in self.seen:
                 self.seen.add(names)

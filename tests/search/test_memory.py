@@ -94,8 +94,10 @@ def test_the_quicker_tpe_proposes_what_optunas_own_does(objectives: int) -> None
         for at in range(8):
             rows.append(memory.propose()[0])
             place = memory.begin(rows[-1], {})
-            if at % 3:  # the others are still being tried
+            if at % 3 == 1:  # others are stopped, or still being tried
                 memory.end(place, [0.1 * at] * objectives, {"sparsity > 0.5": 0.0})
+            elif at % 3 == 2:
+                memory.end(place, None, {}, {2: (0.1 * at,) * objectives})
         proposed.append(rows)
     assert proposed[0] == proposed[1]
     assert len({row["method"] for row in proposed[0]}) > 1

@@ -37,6 +37,7 @@ def test_everything_but_the_task_has_a_default(catalogue: Catalogue) -> None:
         "sampler": {"name": "tpe", "seed": 0},
         "points": [],
         "warm_start": None,
+        "stopping": {"rule": "none", "reduction": 3, "first": None, "descents": True},
         "registry": {"model": "tiny", "keep": 8},
     }
 
