@@ -77,6 +77,8 @@ class Proposals:
     stopping: Stopping = field(default_factory=Stopping)
     judge: "Listener | None" = None
     """Is told every record, so that it can judge trials; None where nobody judges."""
+    say: Callable[[str], None] = lambda _: None
+    """Takes what the user should know, in one line."""
     fence: Callable[[], None] = lambda: None
     """Raises where another driver has taken the sweep over: nothing more is handed out or told."""
 
@@ -187,7 +189,14 @@ class Proposals:
     def _tell(self, record: TrialRecord) -> None:
         self.study.tell(outcome_of(record, self.axes, self.constraints, single_point=self.single_point))
         if self.judge is not None:
-            self.judge.take(record)
+            try:
+                self.judge.take(record)
+            except Exception as fault:  # it costs its judgements, not the sweep
+                self.judge = None
+                self.say(
+                    f"early stopping failed ({type(fault).__name__}: {fault}); no trial is stopped any more, and the "
+                    "sweep goes on"
+                )
 
 
 def searched_points(points: Sequence[Point], constraints: Sequence[Constraint]) -> list[Point]:

@@ -210,7 +210,8 @@ def _proposals(job: Job, progress: Progress, projector: Projector) -> Proposals:
     proposals = Proposals(
         study=study, store=job.store, task=job.task, fixed=job.fixed(), axes=job.axes, constraints=sweep.constraints,
         code_root=job.code_root, single_point=single, budget=sweep.budget.trials, deadline=progress.deadline,
-        seed=sweep.sampler.seed, on_record=on_record, stopping=sweep.stopping, judge=_judge(job, single),
+        seed=sweep.sampler.seed, on_record=on_record, say=progress.say, stopping=sweep.stopping,
+        judge=_judge(job, single),
     )  # fmt: skip
     proposals.reconcile()
     return proposals

@@ -483,3 +483,23 @@ def test_with_one_point_a_row_a_stopped_trial_is_pruned_too(storage: InMemorySto
     (trial,) = study.study.trials
     assert (trial.state.name, trial.user_attrs["reached"]) == ("PRUNED", {"2": [0.4, 0.1]})
     assert study.ask()[0] == 1, "the sampler goes on"
+
+
+def test_a_judge_that_raises_costs_its_judgements_and_not_the_sweep(driver: Make, seen: list[TrialRecord]) -> None:
+    class Broken(SweepJudge):
+        def take(self, record: TrialRecord) -> None:
+            raise ZeroDivisionError("no curve")
+
+    said: list[str] = []
+    proposals = driver(judge=Broken(axes=("macs_removed",)), say=said.append, fixed={"epochs": 20})
+    for number in range(2):
+        assert proposals.next() is not None
+        commit(proposals.store, make_record(number, HALF))
+        proposals.ended(number)
+    assert [record.number for record in seen] == [0, 1]
+    assert said == [
+        "early stopping failed (ZeroDivisionError: no curve); no trial is stopped any more, and the sweep goes on"
+    ]
+    plan = proposals.next()
+    assert plan is not None
+    assert plan.rungs == ()
