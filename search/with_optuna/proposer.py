@@ -30,8 +30,8 @@ FLAT = ("gp", "nsga2")
 START = 10
 """Rows with an outcome before a model of them says more than evenly spread ones do; Optuna's own number for TPE."""
 MOST_ROWS = {"one": 400, "several": 300}
-"""How many finished rows `auto` keeps, with one objective and with several. TPE takes the best 25 of all rows, at most,
-for good ones; these are always kept, so that its picture of them is the same, and that of the others is coarser."""
+"""How many finished rows `auto` keeps, with one objective and with several. With one, TPE takes the best 25 at most for
+good ones, and these are always kept: it sees them as it would with the whole history, and the others more coarsely."""
 REDRAWS = 4
 """How often a sampler is asked again where it repeats a row."""
 RANDOM_DRAWS = 100
