@@ -52,6 +52,7 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     run.add_argument("--name", help="the sweep's name; default: the file's")
     run.add_argument("--epochs", type=int, help="epochs of training a trial")
     run.add_argument("--seed", type=int, help="fixes proposals and trainings")
+    run.add_argument("--warm-start", metavar="NAME", help="an earlier sweep of the same task and space to learn from")
     _add_budget(run)
     _add_where(run)
     run.add_argument("--inline", action="store_true", help="run trials in this process, with plain tracebacks")
@@ -143,6 +144,7 @@ def _add_away(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     submit.add_argument("--name", help="the sweep's name; default: the file's")
     submit.add_argument("--epochs", type=int, help="epochs of training a trial")
     submit.add_argument("--seed", type=int, help="fixes proposals and trainings")
+    submit.add_argument("--warm-start", metavar="NAME", help="an earlier sweep on that cluster to learn from")
     _add_budget(submit)
     submit.add_argument("--data-root", metavar="DIR", help="folder on the cluster that holds the task's data")
     submit.add_argument(

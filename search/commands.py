@@ -36,7 +36,9 @@ def run(options: argparse.Namespace) -> int:
     from sparsweep.spaces.catalogue import is_plug_in
     from sparsweep.spaces.load import Overrides, load_sweep
 
-    overrides = Overrides(name=options.name, epochs=options.epochs, seed=options.seed, **_budget(options))
+    overrides = Overrides(
+        name=options.name, epochs=options.epochs, seed=options.seed, warm_start=options.warm_start, **_budget(options)
+    )
     here = Path.cwd()
     sweep = load_sweep(options.sweep, catalogue(here), overrides=overrides)
     home = Home.find()
@@ -249,7 +251,9 @@ def submit(options: argparse.Namespace) -> int:
 
     if not is_job_server(options.address):
         raise ValueError(f"--address {options.address} is not a job server: write its URL, such as http://head:8265")
-    overrides = Overrides(name=options.name, epochs=options.epochs, seed=options.seed, **_budget(options))
+    overrides = Overrides(
+        name=options.name, epochs=options.epochs, seed=options.seed, warm_start=options.warm_start, **_budget(options)
+    )
     code = Path(options.code) if options.code else Path.cwd()
     if not code.is_dir():
         raise ValueError(f"--code {code} is not a folder: name the one that holds your modules")

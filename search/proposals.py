@@ -81,6 +81,8 @@ class Proposals:
     stopping: Stopping = field(default_factory=Stopping)
     judge: "Listener | None" = None
     """Is told every record, so that it can judge trials; None where nobody judges."""
+    say: Callable[[str], None] = lambda _: None
+    """Takes what the user should know, in one line."""
     fence: Callable[[], None] = lambda: None
     """Raises where another driver has taken the sweep over: nothing more is handed out or told."""
 
@@ -205,7 +207,14 @@ class Proposals:
     def _tell(self, record: TrialRecord) -> None:
         self.study.tell(outcome_of(record, self.axes, self.constraints, single_point=self.single_point))
         if self.judge is not None:
-            self.judge.take(record)
+            try:
+                self.judge.take(record)
+            except Exception as fault:  # it costs its judgements, not the sweep
+                self.judge = None
+                self.say(
+                    f"early stopping failed ({type(fault).__name__}: {fault}); no trial is stopped any more, and the "
+                    "sweep goes on"
+                )
 
 
 def searched_points(points: Sequence[Point], constraints: Sequence[Constraint]) -> list[Point]:
@@ -234,4 +243,16 @@ def outcome_of(
         return Outcome(number=record.number, values=values, attributes=attributes, violations=rules)
     worth = curve_value(searched_points(record.points, constraints), axes)
     attributes["best_accuracy"] = max(point.accuracy for point in record.points)
-    return Outcome(number=record.number, values=(worth,), attributes=attributes, violations={})
+    missed = curve_violations(record.points, constraints)
+    return Outcome(number=record.number, values=(worth,), attributes=attributes, violations=missed)
+
+
+def curve_violations(points: Sequence[Point], constraints: Sequence[Constraint]) -> dict[str, float]:
+    """Per constraint how far the curve's point misses it that comes nearest to meeting all; 0 where one meets all.
+
+    Curves without such a point are all worth 0: by this the sampler knows which of them is nearer to one.
+    """
+    rules = [rule for rule in constraints if rule.figure in SEARCHABLE]
+    missed = [{str(rule): rule.violation(point.figures()) for rule in rules} for point in points]
+    scales = {str(rule): abs(rule.bound) or 1.0 for rule in rules}
+    return min(missed, key=lambda each: sum(each[name] / scales[name] for name in each), default={})

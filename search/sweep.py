@@ -26,6 +26,7 @@ from sparsweep.search.catalogue import catalogue
 from sparsweep.search.clerk import Clerk
 from sparsweep.search.curve import AXES, LOOKED_UP, curve_value, search_axes
 from sparsweep.search.delivery import Delivered, Run, deliver
+from sparsweep.search.first_rows import first_rows
 from sparsweep.search.hindrances import Watch
 from sparsweep.search.home import Home
 from sparsweep.search.judging import SweepJudge
@@ -37,7 +38,8 @@ from sparsweep.search.proposals import SEARCHABLE, Proposals, searched_points
 from sparsweep.search.publishing import put_files
 from sparsweep.search.refusals import refuse_absent, refuse_unsuitable
 from sparsweep.search.sweep_folder import SweepFolder, Where
-from sparsweep.search.with_optuna import OUTAGES, PointsStudy, Study, open_storage, reason_of
+from sparsweep.search.warm_start import best_rows, earlier_rows, keep
+from sparsweep.search.with_optuna import OUTAGES, PointsStudy, Study, Told, open_storage, reason_of
 from sparsweep.spaces.space import Choice, Row, Space
 from sparsweep.spaces.sweep_file import SweepFile
 from sparsweep.trainables.attempt import PreemptedError, environment, run_trial
@@ -153,6 +155,7 @@ def check(job: Job) -> None:
         with_mlflow.reachable(job.tracking_uri)
     if job.where.study_storage is not None or (job.home.path / "studies.db").exists():
         open_storage(job.study_storage)
+    first_of(job, earlier_rows(job))
     if job.where.address is None:
         refuse_absent(job.sweep.timing.runtimes)
     job.task.load()
@@ -194,12 +197,14 @@ def _proposals(job: Job, progress: Progress, projector: Projector) -> Proposals:
     sweep = job.sweep
     space = job.space()
     single = sweep.trial.get("descent") == "none"
+    earlier = earlier_rows(job)
     study = Study.open(
         open_storage(job.study_storage), job.folder.name, space, sampler=sweep.sampler.name, seed=sweep.sampler.seed,
-        objectives=("accuracy", *job.axes) if single else ("curve_value",),
+        objectives=("accuracy", *job.axes) if single else ("curve_value",), earlier=earlier, say=progress.say,
     )  # fmt: skip
     study.claim(sweep.identity())
-    study.propose_first(known_good_rows(sweep.methods, space, job.code_root))
+    keep(job, earlier)
+    study.propose_first(first_of(job, earlier))
 
     searched = [rule for rule in sweep.constraints if rule.figure in SEARCHABLE]
     watch, needs, index = Watch(searched, job.axes[0]), sweep.resources, job.folder.index(job.where)
@@ -221,13 +226,20 @@ def _proposals(job: Job, progress: Progress, projector: Projector) -> Proposals:
     proposals = Proposals(
         study=study, store=job.store, task=job.task, fixed=job.fixed(), axes=job.axes, constraints=sweep.constraints,
         code_root=job.code_root, single_point=single, budget=sweep.budget.trials, deadline=progress.deadline,
-        seed=sweep.sampler.seed, on_record=on_record, stopping=sweep.stopping, judge=_judge(job, single),
-        slot={"cpu": needs.cpu, "gpu": needs.gpu}, enough=progress.account.over,
+        seed=sweep.sampler.seed, on_record=on_record, say=progress.say, stopping=sweep.stopping,
+        judge=_judge(job, single), slot={"cpu": needs.cpu, "gpu": needs.gpu}, enough=progress.account.over,
     )  # fmt: skip
     proposals.reconcile()
     known.set()
     tell()
     return proposals
+
+
+def first_of(job: Job, earlier: Sequence[Told]) -> list[Row]:
+    """What is proposed first. Raises ValueError where a point of the sweep file is no setting of its space."""
+    sweep, space = job.sweep, job.space()
+    good = known_good_rows(sweep.methods, space, job.code_root)
+    return first_rows(sweep.points, best_rows(earlier), good, space, sweep.sampler.seed)
 
 
 def _judge(job: Job, single: bool) -> SweepJudge | None:

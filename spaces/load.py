@@ -12,6 +12,7 @@ from sparsweep.spaces.contradictions import contradictions
 from sparsweep.spaces.duration import duration_s
 from sparsweep.spaces.faults import Fault, Place, SweepFileError, nearest, shown
 from sparsweep.spaces.model_faults import model_faults
+from sparsweep.spaces.points import point_faults
 from sparsweep.spaces.sweep_file import SweepFile
 from sparsweep.spaces.yaml_document import Document, read_document
 
@@ -27,7 +28,10 @@ _PLACES: Final[Mapping[str, tuple[Place, str]]] = {
     "patience": (("budget", "patience"), "--patience"),
     "seed": (("sampler", "seed"), "--seed"),
     "slots": (("resources", "slots"), "--slots"),
+    "warm_start": (("warm_start",), "--warm-start"),
 }
+_OF_THE_SPACE: Final = (("methods",), ("space",), ("trial",))
+"""Without these there is no space that the points could be held against."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +48,7 @@ class Overrides:
     patience: int | None = None
     seed: int | None = None
     slots: int | None = None
+    warm_start: str | None = None
 
 
 NO_OVERRIDES: Final = Overrides()
@@ -90,6 +95,8 @@ def read_sweep(
     faults = [*document.faults, *(_located(fault, document, {}) for fault in _override(data, overrides, origins))]
     sweep, found = model_faults(data)
     found += [*catalogue_faults(data, catalogue), *contradictions(data)]
+    if sweep is not None and not any(fault.place[:1] in _OF_THE_SPACE for fault in found):
+        found += point_faults(sweep, catalogue)
     unreadable = {fault.place for fault in document.faults}
     faults += [_located(fault, document, origins) for fault in found if not _beneath(fault.place, unreadable)]
     if faults or sweep is None:

@@ -46,7 +46,8 @@ def _place(loc: tuple[str | int, ...]) -> tuple[Place, bool]:
         del parts[2]
     in_space = parts[0] == "space" and len(parts) == 5 and parts[2] == "choices"
     in_trial = parts[0] == "trial" and len(parts) == 3
-    if (in_space or in_trial) and parts[-1] in _SCALARS:
+    in_points = parts[0] == "points" and len(parts) == 4
+    if (in_space or in_trial or in_points) and parts[-1] in _SCALARS:
         return tuple(parts[:-1]), True
     return tuple(parts), False
 
@@ -88,6 +89,8 @@ def _mapping(place: Place, given: Any, ctx: Any) -> str:
         return f"{shown(given)} is not a range: write {{low: …, high: …}}, {{choices: […]}} or one value"
     if place[-1] == "cost_per_hour":
         return f"{shown(given)} is not a mapping: write {{gpu: 2.50}} or {{cpu: 0.04}}, the price of one for an hour"
+    if place[0] == "points":
+        return f"{shown(given)} is not a setting: write {{knob: value, …}}"
     return f"{shown(given)} is not a mapping: write {place[-1]}: {{key: value}}"
 
 

@@ -185,7 +185,7 @@ class Stopping(Part):
     @model_validator(mode="before")
     @classmethod
     def _in_a_word(cls, given: Any) -> Any:
-        """`stopping: none`, or `halving`; YAML reads `off` and `on` as booleans."""
+        """`stopping: none`, or `halving`, or whether."""
         if isinstance(given, bool):
             return {"rule": "halving" if given else "none"}
         return {"rule": given} if isinstance(given, str) else given
@@ -210,7 +210,7 @@ class Resources(Part):
 class Sampler(Part):
     """How settings are proposed; the seed fixes proposals and trainings alike."""
 
-    name: Literal["tpe", "random", "nsga2"] = "tpe"
+    name: Literal["auto", "tpe", "gp", "nsga2", "random"] = "tpe"
     seed: int = Field(default=0, ge=0, le=2**32 - 1)
 
 
@@ -237,6 +237,10 @@ class SweepFile(Part):
     resources: Resources = Resources()
     timing: Timing = Timing()
     sampler: Sampler = Sampler()
+    points: tuple[Mapping[str, Value], ...] = ()
+    """Settings that are tried first; knobs that one leaves open are its method's known-good ones, or drawn."""
+    warm_start: Name | None = None
+    """An earlier sweep of the same task and space: the sampler knows its outcomes, and its best are tried first."""
     stopping: Stopping = Stopping()
     registry: Registry = Registry()
 
@@ -298,6 +302,7 @@ class SweepFile(Part):
         data = self.as_json()
         same = {key: data[key] for key in ("task", "methods", "space", "objectives", "trial", "sampler")}
         same["task"] = self.task.identity()
+        same |= {key: data[key] for key in ("points", "warm_start") if data[key]}
         if self.timing.look_up:
             same["timing"] = {"batch": self.timing.batch, "look_up": True}
         return {**same, "constraints": sorted(data["constraints"]), "epochs": self.budget.epochs}

@@ -1,26 +1,22 @@
-"""The study of a sweep, and pictures of it. The only importer of optuna."""
+"""The study: what was proposed and what came of it, and pictures of it. The only importer of optuna.
+
+One row a network: by default its value is what its own curve is worth (`curve.curve_value`), which is stationary.
+With `descent: none` a row is one point and the study is multi-objective.
+"""
+
+import warnings
+
+import optuna
 
 from sparsweep.search.with_optuna.pictures import Picture, StudyView
-from sparsweep.search.with_optuna.study import (
-    OUTAGES,
-    Outcome,
-    PointsStudy,
-    Study,
-    delete,
-    open_storage,
-    reason_of,
-    without_password,
-)
+from sparsweep.search.with_optuna.proposer import Told
+from sparsweep.search.with_optuna.storage import OUTAGES, delete, open_storage, reason_of, without_password
+from sparsweep.search.with_optuna.study import Outcome, PointsStudy, Study
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning, module=r"sparsweep\..*|optuna\..*")
 
 __all__ = [
-    "OUTAGES",
-    "Outcome",
-    "Picture",
-    "PointsStudy",
-    "Study",
-    "StudyView",
-    "delete",
-    "open_storage",
-    "reason_of",
+    "OUTAGES", "Outcome", "Picture", "PointsStudy", "Study", "StudyView", "Told", "delete", "open_storage", "reason_of",
     "without_password",
-]
+]  # fmt: skip

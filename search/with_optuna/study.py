@@ -1,37 +1,22 @@
-"""The study: what was proposed and what came of it.
+"""The study in the database: every proposal of a sweep and what came of it, numbered 0 to n - 1.
 
-One row a network: by default its value is what its own curve is worth (`frontier.curve_value`), which is stationary.
-With `descent: none` a row is one point and the study is multi-objective. The points themselves go into a second study
-`NAME/points`, for optuna-dashboard.
+It is written to and, but for the first time and after an outage, not read: what the sampler learns from lies in memory
+(`memory.Memory`). The points go into a second study `NAME/points`, for optuna-dashboard.
 """
 
 import json
-import random
-import re
-import time
-import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
-import sqlalchemy.exc
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.trial import TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from sparsweep.spaces.space import Choice, Float, Int, Row, Space, Value
-
-optuna.logging.set_verbosity(optuna.logging.ERROR)
-warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning, module=r"sparsweep\..*|optuna\..*")
-
-OUTAGES: tuple[type[Exception], ...] = (
-    optuna.exceptions.StorageInternalError, sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError,
-    sqlalchemy.exc.PendingRollbackError, OSError,
-)  # fmt: skip
-"""What a database raises that is down, restarting or full: worth trying again."""
-
-ZERO = ".zero"
-"""Suffix of the parameter that says whether an `or_zero` range is exactly 0."""
+from sparsweep.search.with_optuna.memory import CONSTRAINT
+from sparsweep.search.with_optuna.proposer import Proposer, Told
+from sparsweep.search.with_optuna.rows import distributions, parameters, row_of, suggest
+from sparsweep.spaces.space import Row, Space
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,80 +27,62 @@ class Outcome:
     values: tuple[float, ...] | None
     attributes: Mapping[str, Any]
     violations: Mapping[str, float]
-    """Per constraint, how far it is missed; <= 0 where it is met. Only for studies with one point a row."""
+    """Per constraint, how far it is missed; <= 0 where it is met. Every trial of a sweep has the same ones."""
     reached: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
     """Of a trial that was stopped: by epoch what it was judged by. It is told as pruned."""
 
 
-SCHEMA_WAITS_S = (0.5, 1.0, 2.0, 4.0)
-"""Between tries at a database in which somebody else is making the tables."""
+@dataclass(kw_only=True)
+class _Known:
+    """The study as this process knows it: by number its state and Optuna's id."""
+
+    states: dict[int, TrialState] = field(default_factory=dict)
+    ids: dict[int, int] = field(default_factory=dict)
+    waiting: set[int] = field(default_factory=set)
+    """Numbers that have a row but were not asked for."""
+
+    def take(self, number: int, trial_id: int, state: TrialState) -> None:
+        self.ids[number], self.states[number] = trial_id, state
+        (self.waiting.add if state == TrialState.WAITING else self.waiting.discard)(number)
 
 
-def open_storage(url: str) -> optuna.storages.BaseStorage:
-    """Raises ValueError where the URL's database cannot be opened."""
-    try:
-        for wait_s in SCHEMA_WAITS_S:
-            try:
-                return _storage(url)
-            except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as fault:
-                if not _is_half_made(fault):
-                    raise
-                time.sleep(random.uniform(0.5, 1.0) * wait_s)
-        return _storage(url)
-    except Exception as fault:
-        if type(fault) is sqlalchemy.exc.DatabaseError and url.startswith("sqlite"):  # damaged, not out of reach
-            raise ValueError(
-                f"study storage {url} cannot be read ({reason_of(fault)}): put a copy back, or move it away: sparsweep "
-                "resume rebuilds its sweep's study from the trials' records"
-            ) from fault
-        raise ValueError(
-            f"study storage {without_password(url)} cannot be opened ({reason_of(fault)}): give --study-storage "
-            "a database URL such as sqlite:///studies.db or postgresql://user@host/name"
-        ) from fault
-
-
-def _storage(url: str) -> optuna.storages.RDBStorage:
-    local = {"connect_args": {"timeout": 60}}
-    return optuna.storages.RDBStorage(url, engine_kwargs=local if url.startswith("sqlite") else {"pool_pre_ping": True})
-
-
-def _is_half_made(fault: BaseException) -> bool:
-    """Whether the tables are being made by another driver right now: each makes those that it does not see."""
-    causes = (fault, fault.__cause__)
-    doubled = (sqlalchemy.exc.IntegrityError, sqlalchemy.exc.ProgrammingError)
-    return any(isinstance(each, doubled) or "already exists" in str(each) for each in causes)
-
-
-def reason_of(fault: BaseException) -> str:
-    """The first line of what a database said, without its password; Optuna's own text on top of it says less."""
-    if isinstance(fault, optuna.exceptions.StorageInternalError) and fault.__cause__ is not None:
-        fault = fault.__cause__
-    return without_password((str(fault).strip() or type(fault).__name__).splitlines()[0])
-
-
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Study:
     """Proposals and outcomes of one sweep."""
 
     study: optuna.Study
     space: Space
+    proposer: Proposer
+    earlier: Sequence[Told] = ()
+    """Rows of an earlier sweep, which the sampler learns from."""
+    _known: _Known | None = None
+    """None before the study was read, and where the database may know more than this process."""
 
     @classmethod
     def open(
         cls, storage: optuna.storages.BaseStorage, name: str, space: Space, *, sampler: str, seed: int,
-        objectives: Sequence[str],
+        objectives: Sequence[str], earlier: Sequence[Told] = (), say: Callable[[str], None] = lambda _: None,
     ) -> "Study":  # fmt: skip
-        """Creates the sweep's study or goes on with it. All objectives are maximised."""
+        """Creates the sweep's study or goes on with it. All objectives are maximised.
+
+        Args:
+            sampler: a name of the sweep file's.
+            seed: fixes the proposals.
+            objectives: names of an outcome's values.
+            earlier: rows that the sampler knows from the start.
+            say: takes what the user should know, in one line.
+        """
         study = optuna.create_study(
             storage=storage, study_name=name, directions=["maximize"] * len(objectives), load_if_exists=True
         )
-        seed = (seed + 7919 * len(study.get_trials(deepcopy=False))) % 2**32
-        study.sampler = _sampler(sampler, seed)
+        begun = len(study.get_trials(deepcopy=False))
+        study.sampler = optuna.samplers.RandomSampler(seed=(seed + 7919 * begun) % 2**32)  # of rows cut short
+        proposer = Proposer(space, sampler=sampler, seed=seed, begun=begun, objectives=len(objectives), say=say)
         if "sparsweep" not in study.user_attrs:
             study.set_metric_names(list(objectives))
-            described = {"sampler": type(study.sampler).__name__, "seed": seed, "optuna": optuna.__version__}
-            study.set_user_attr("sparsweep", described)
-        return cls(study=study, space=space)
+            described = {"sampler": sampler, "class": type(proposer.sampler).__name__, "seed": seed}
+            study.set_user_attr("sparsweep", {**described, "optuna": optuna.__version__})
+        return cls(study=study, space=space, proposer=proposer, earlier=earlier)
 
     def claim(self, identity: Mapping[str, Any]) -> None:
         """Binds the study to what is searched. Raises ValueError where its name stands for another search here."""
@@ -130,83 +97,148 @@ class Study:
             )
 
     def propose_first(self, rows: Iterable[Row]) -> None:
-        """Known-good settings, laid into the space, to be proposed before anything else; once a study."""
+        """Settings, laid into the space, to be proposed before anything else; once a study, and none twice."""
         if self.study.get_trials(deepcopy=False):
             return
-        for row in rows:
-            self.study.enqueue_trial(_parameters(self.space, self.space.nearest(row)), skip_if_exists=True)
+        with self._writing():
+            for row in rows:
+                self.study.enqueue_trial(parameters(self.space, self.space.nearest(row)), skip_if_exists=True)
+        self._known = None
 
     def ask(self) -> tuple[int, Row]:
         """The next proposal: its number and its row."""
-        trial = self.study.ask()
-        return trial.number, self.space.row(lambda label, allowed: _suggest(trial, label, allowed))
+        known = self._read()
+        with self._writing():
+            if known.waiting:
+                trial = self.study.ask()
+                number, trial_id = trial.number, trial._trial_id
+                row: Row = self.space.row(lambda label, allowed: suggest(trial, label, allowed))
+                attributes: dict[str, Any] = {}
+            else:
+                row, attributes = self.proposer.next(len(known.states))
+                trial_id = self._add(row, attributes)
+                number = self.study._storage.get_trial_number_from_id(trial_id)
+        known.take(number, trial_id, TrialState.RUNNING)
+        self.proposer.begin(number, row, attributes)
+        return number, row
 
     def unfinished(self) -> dict[int, Row]:
         """Rows that were proposed and have no outcome; a row cut short by a crash is completed."""
-        running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        rows = {}
-        for frozen in running:
-            trial = optuna.Trial(self.study, frozen._trial_id)
-            rows[frozen.number] = self.space.row(lambda label, allowed, t=trial: _suggest(t, label, allowed))  # type: ignore[misc]
+        known, rows = self._read(), {}
+        for number in [number for number, state in known.states.items() if state == TrialState.RUNNING]:
+            trial = optuna.Trial(self.study, known.ids[number])
+            rows[number] = self.space.row(lambda label, allowed, t=trial: suggest(t, label, allowed))  # type: ignore[misc]
+            self.proposer.begin(number, rows[number], {})
         return rows
 
     def proposed(self) -> int:
         """How many proposals were made, whatever became of them."""
-        return sum(t.state != TrialState.WAITING for t in self.study.get_trials(deepcopy=False))
+        known = self._read()
+        return len(known.states) - len(known.waiting)
 
     def tell(self, outcome: Outcome) -> None:
         """Tells a trial's outcome; told already counts as done."""
-        known = self.study.get_trials(deepcopy=False)
-        frozen = next((t for t in known if t.number == outcome.number), None)
-        if frozen is not None and frozen.state.is_finished():
+        known, number = self._read(), outcome.number
+        if known.states[number].is_finished():
             return
-        trial_id = self._id_of(outcome.number)
-        for name, value in outcome.attributes.items():
-            self.study._storage.set_trial_user_attr(trial_id, name, value)
-        if outcome.violations:  # optuna.Trial asks the sampler for a whole proposal when it is made
-            trial = optuna.Trial(self.study, trial_id)
+        trial_id, storage = known.ids[number], self.study._storage
+        state, values = _told_as(outcome)
+        with self._writing():
+            for name, value in outcome.attributes.items():
+                storage.set_trial_user_attr(trial_id, name, value)
             for name, violation in outcome.violations.items():
-                trial.set_constraint(name, violation)
-        if outcome.reached:
-            for epoch, values in outcome.reached.items():
-                if len(values) == 1:  # of several objectives a study takes no intermediate values
-                    self.study._storage.set_trial_intermediate_value(trial_id, epoch, values[0])
-            attribute = {str(epoch): list(values) for epoch, values in outcome.reached.items()}
-            self.study._storage.set_trial_user_attr(trial_id, "reached", attribute)
-            self.study.tell(outcome.number, state=TrialState.PRUNED)
-        elif outcome.values is None:
-            self.study.tell(outcome.number, state=TrialState.FAIL)
-        else:
-            self.study.tell(outcome.number, list(outcome.values))
+                storage.set_trial_system_attr(trial_id, CONSTRAINT + name, violation)
+            for epoch, reached in outcome.reached.items():
+                if len(reached) == 1:  # of several objectives a study takes no intermediate values
+                    storage.set_trial_intermediate_value(trial_id, epoch, reached[0])
+            if outcome.reached:
+                by_epoch = {str(epoch): list(reached) for epoch, reached in outcome.reached.items()}
+                storage.set_trial_user_attr(trial_id, "reached", by_epoch)
+            storage.set_trial_state_values(trial_id, state, values)
+        known.take(number, trial_id, state)
+        self.proposer.end(number, outcome.values, outcome.violations, outcome.reached)
 
     def restore(self, number: int, row: Row) -> None:
         """Puts back a proposal that the study has lost, in ascending order; gone numbers between become failures."""
-        known = self.study.get_trials(deepcopy=False)
-        if number < len(known) and known[number].state != TrialState.WAITING:
+        known = self._read()
+        if known.states.get(number, TrialState.WAITING) != TrialState.WAITING:
             return
-        parameters = _parameters(self.space, row)
-        distributions = {name: d for name, d in _distributions(self.space).items() if name in parameters}
-        if number < len(known):  # a known-good row that waits in the new study: the old one's proposal takes its place
-            storage, trial_id = self.study._storage, self._id_of(number)
-            for name, allowed in distributions.items():
-                storage.set_trial_param(trial_id, name, allowed.to_internal_repr(parameters[name]), allowed)
-            storage.set_trial_state_values(trial_id, TrialState.RUNNING)
-            return
-        for _ in range(len(known), number):
-            self.study.add_trial(create_trial(state=TrialState.FAIL, user_attrs={"reason": "its folder is gone"}))
-        self.study.add_trial(create_trial(state=TrialState.RUNNING, params=parameters, distributions=distributions))
+        with self._writing():
+            if number in known.states:  # a first row waits in the new study: the old one's proposal takes its place
+                storage, trial_id = self.study._storage, known.ids[number]
+                allowed = distributions(self.space)
+                for name, value in parameters(self.space, row).items():
+                    storage.set_trial_param(trial_id, name, allowed[name].to_internal_repr(value), allowed[name])
+                storage.set_trial_state_values(trial_id, TrialState.RUNNING)
+                known.take(number, trial_id, TrialState.RUNNING)
+            for gap in range(len(known.states), number):
+                gone = create_trial(state=TrialState.FAIL, user_attrs={"reason": "its folder is gone"})
+                known.take(gap, self.study._storage.create_new_trial(self.study._study_id, gone), TrialState.FAIL)
+            if number not in known.states:
+                known.take(number, self._add(row, {}), TrialState.RUNNING)
+        self.proposer.begin(number, row, {})
 
-    def _id_of(self, number: int) -> int:
-        trial_id: int = self.study._storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)
+    def _add(self, row: Row, attributes: Mapping[str, Any]) -> int:
+        """Writes a new proposal down as a whole; Optuna's id of it."""
+        found, allowed = parameters(self.space, row), distributions(self.space)
+        trial = create_trial(
+            state=TrialState.RUNNING, params=found, distributions={name: allowed[name] for name in found},
+            system_attrs=dict(attributes),
+        )  # fmt: skip
+        trial_id: int = self.study._storage.create_new_trial(self.study._study_id, trial)
         return trial_id
 
+    def _read(self) -> _Known:
+        """What the database holds: read once, and again after anything has gone wrong with it."""
+        if self._known is None:
+            trials = self.study.get_trials(deepcopy=False)
+            self.proposer.relearn(self.earlier)
+            for trial in trials:
+                self._learn(trial)
+            self._known = _Known()
+            for trial in trials:
+                self._known.take(trial.number, trial._trial_id, trial.state)
+        return self._known
 
-@dataclass(frozen=True, kw_only=True)
+    def _learn(self, trial: FrozenTrial) -> None:
+        row = None if trial.state == TrialState.WAITING else row_of(self.space, trial.params)
+        if row is None:
+            return
+        self.proposer.begin(trial.number, row, trial.system_attrs)
+        if trial.state == TrialState.PRUNED:
+            reached = {int(epoch): tuple(values) for epoch, values in trial.user_attrs.get("reached", {}).items()}
+            self.proposer.end(trial.number, None, {}, reached)
+        elif trial.state.is_finished():
+            self.proposer.end(trial.number, trial.values, trial.constraints)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """After an exception nobody knows what the database has taken."""
+        try:
+            yield
+        except BaseException:
+            self._known = None
+            raise
+
+
+def _told_as(outcome: Outcome) -> tuple[TrialState, list[float] | None]:
+    """The trial's state, and its values: of one that was stopped what it reached last, if that is one number."""
+    if outcome.reached:
+        last = outcome.reached[max(outcome.reached)]
+        return TrialState.PRUNED, list(last) if len(last) == 1 else None
+    if outcome.values is None:
+        return TrialState.FAIL, None
+    return TrialState.COMPLETE, [float(value) for value in outcome.values]
+
+
+@dataclass(kw_only=True)
 class PointsStudy:
     """Points of a sweep's curves as trials of the study `NAME/points`: for optuna-dashboard, not for a sampler."""
 
     study: optuna.Study
     space: Space
+    _known: set[str] | None = None
+    """Ids of the points that it has; None before it was read, and after an exception."""
 
     @classmethod
     def open(
@@ -222,84 +254,19 @@ class PointsStudy:
 
     def add(self, points: Iterable[tuple[str, Row, tuple[float, ...]]]) -> None:
         """Adds points (id, setting, values); those it has are left alone."""
-        known = {t.user_attrs.get("point") for t in self.study.get_trials(deepcopy=False)}
-        distributions = _distributions(self.space)
+        known = self._known
+        if known is None:
+            known = {str(t.user_attrs.get("point")) for t in self.study.get_trials(deepcopy=False)}
+        self._known = None
+        allowed = distributions(self.space)
         for name, row, values in points:
             if name not in known:
-                parameters = _parameters(self.space, row)
+                found = parameters(self.space, row)
                 self.study.add_trial(
                     create_trial(
-                        params=parameters, distributions={n: distributions[n] for n in parameters},
-                        values=list(values), user_attrs={"point": name},
+                        params=found, distributions={n: allowed[n] for n in found}, values=list(values),
+                        user_attrs={"point": name},
                     )
                 )  # fmt: skip
-
-
-def delete(storage: optuna.storages.BaseStorage, name: str) -> None:
-    """Removes a sweep's studies, if they are there."""
-    for study in (name, f"{name}/points"):
-        if study in optuna.get_all_study_names(storage):
-            optuna.delete_study(study_name=study, storage=storage)
-
-
-def _sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
-    if name == "random":
-        return optuna.samplers.RandomSampler(seed=seed)
-    if name == "nsga2":
-        return optuna.samplers.NSGAIISampler(seed=seed)
-    return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
-
-
-def _suggest(trial: optuna.Trial, label: str, allowed: Float | Int | Choice) -> Value:
-    """The trial's value for a labelled range, drawn now or read if it has one."""
-    value: Value
-    if isinstance(allowed, Choice):
-        value = trial.suggest_categorical(label, list(allowed.choices))
-    elif isinstance(allowed, Int):
-        value = trial.suggest_int(label, allowed.low, allowed.high, log=allowed.log)
-    elif allowed.or_zero and trial.suggest_categorical(label + ZERO, [False, True]):
-        value = 0.0
-    else:
-        value = trial.suggest_float(label, allowed.low, allowed.high, log=allowed.log)
-    return value
-
-
-def _parameters(space: Space, row: Mapping[str, Value]) -> dict[str, Any]:
-    """The row as the study stores it."""
-    ranges = {knob.label: knob.range for knob in space.knobs}
-    parameters: dict[str, Any] = {}
-    for label, value in space.labels_of(row).items():
-        allowed = ranges[label]
-        if isinstance(allowed, Choice):
-            parameters[label] = value
-            continue
-        zero = isinstance(allowed, Float) and allowed.or_zero and value == 0
-        if isinstance(allowed, Float) and allowed.or_zero:
-            parameters[label + ZERO] = zero
-        if not zero:
-            parameters[label] = value
-    return parameters
-
-
-def _distributions(space: Space) -> dict[str, BaseDistribution]:
-    found: dict[str, BaseDistribution] = {}
-    for knob in space.knobs:
-        allowed = knob.range
-        if isinstance(allowed, Choice):
-            found[knob.label] = CategoricalDistribution(list(allowed.choices))
-        elif isinstance(allowed, Int):
-            found[knob.label] = IntDistribution(allowed.low, allowed.high, log=allowed.log)
-        else:
-            found[knob.label] = FloatDistribution(allowed.low, allowed.high, log=allowed.log)
-            if allowed.or_zero:
-                found[knob.label + ZERO] = CategoricalDistribution([False, True])
-    return found
-
-
-def without_password(url: str) -> str:
-    """The URL as it may be shown."""
-    head, at, tail = url.rpartition("@")
-    scheme, colon, rest = head.partition("://")
-    user, secret, _ = rest.partition(":")
-    shown = f"{scheme}{colon}{user}:***@{tail}" if at and secret else url
-    return re.sub(r"(?i)([?&][^=&]*(?:password|token|secret)[^=&]*=)[^&]*", r"\1***", shown)
+                known.add(name)
+        self._known = known

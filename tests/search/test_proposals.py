@@ -468,6 +468,17 @@ def test_a_plan_says_what_its_slot_holds(driver: Make) -> None:
     assert plan.slot == {"cpu": 2.0, "gpu": 0.5}
 
 
+def test_a_curve_without_a_feasible_point_is_told_by_how_far_its_nearest_misses() -> None:
+    rules = (Constraint.parse("accuracy >= 0.95"), Constraint.parse("sparsity >= 0.8"), Constraint.parse("speedup > 2"))
+    told = outcome_of(make_record(0, *CURVE), ("macs_removed",), rules, single_point=False)
+    # (0.9, 0.5) misses by 5 % and 38 % of the bounds, (0.5, 0.9) by 47 % and 0
+    assert told.violations == {"accuracy >= 0.95": pytest.approx(0.05), "sparsity >= 0.8": pytest.approx(0.3)}
+    met = outcome_of(make_record(0, *CURVE), ("macs_removed",), (Constraint.parse("accuracy >= 0.8"),),
+                     single_point=False)  # fmt: skip
+    assert met.violations == {"accuracy >= 0.8": 0.0}
+    assert outcome_of(make_record(0, *CURVE), ("macs_removed",), rules[2:], single_point=False).violations == {}
+
+
 def stopped(number: int) -> TrialRecord:
     rungs = (Rung(epoch=2, values=(0.4,)), Rung(epoch=6, values=(0.3,)))
     epochs = (Epoch(step=1, phase="train", loss=1.0, accuracy=0.7, ended_ms=1),)
@@ -519,3 +530,23 @@ def test_with_one_point_a_row_a_stopped_trial_is_pruned_too(storage: InMemorySto
     (trial,) = study.study.trials
     assert (trial.state.name, trial.user_attrs["reached"]) == ("PRUNED", {"2": [0.4, 0.1]})
     assert study.ask()[0] == 1, "the sampler goes on"
+
+
+def test_a_judge_that_raises_costs_its_judgements_and_not_the_sweep(driver: Make, seen: list[TrialRecord]) -> None:
+    class Broken(SweepJudge):
+        def take(self, record: TrialRecord) -> None:
+            raise ZeroDivisionError("no curve")
+
+    said: list[str] = []
+    proposals = driver(judge=Broken(axes=("macs_removed",)), say=said.append, fixed={"epochs": 20})
+    for number in range(2):
+        assert proposals.next() is not None
+        commit(proposals.store, make_record(number, HALF))
+        proposals.ended(number)
+    assert [record.number for record in seen] == [0, 1]
+    assert said == [
+        "early stopping failed (ZeroDivisionError: no curve); no trial is stopped any more, and the sweep goes on"
+    ]
+    plan = proposals.next()
+    assert plan is not None
+    assert plan.rungs == ()

@@ -139,7 +139,7 @@ def test_a_proposal_whose_folder_is_gone_is_a_failure_and_the_numbers_after_it_s
 def test_telling_costs_no_proposal_of_the_sampler(monkeypatch: pytest.MonkeyPatch) -> None:
     study = a_study(InMemoryStorage())
     number, _ = study.ask()
-    monkeypatch.setattr(study.study.sampler, "sample_relative", lambda *_: pytest.fail("asked the sampler"))
+    monkeypatch.setattr(study.proposer.sampler, "sample_relative", lambda *_: pytest.fail("asked the sampler"))
     study.tell(done(number, 0.5))
     assert states(study) == ["COMPLETE"]
 
@@ -179,7 +179,7 @@ def test_several_objectives_with_constraints(url: str) -> None:
     assert study.ask()[0] == 3
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random", "nsga2"])
+@pytest.mark.parametrize("sampler", ["auto", "tpe", "random", "nsga2", "gp"])
 def test_the_same_seed_proposes_the_same_rows(sampler: str) -> None:
     def first_twelve(seed: int) -> list[Row]:
         study = a_study(InMemoryStorage(), sampler=sampler, seed=seed)
@@ -212,7 +212,7 @@ def test_what_made_the_proposals_is_noted_once() -> None:
     storage = InMemoryStorage()
     a_study(storage, seed=5).ask()
     kept = a_study(storage, seed=9).study.user_attrs["sparsweep"]
-    assert kept == {"sampler": "TPESampler", "seed": 5, "optuna": optuna.__version__}
+    assert kept == {"sampler": "tpe", "class": "GroupedTPESampler", "seed": 5, "optuna": optuna.__version__}
 
 
 def test_the_points_study_takes_each_point_once(url: str) -> None:

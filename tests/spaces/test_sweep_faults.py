@@ -141,7 +141,7 @@ def test_all_faults_come_at_once_in_the_order_of_the_file(tmp_path: Path, catalo
         ("resources: {gpu: -1}", "resources.gpu: -1 is too small: it must be at least 0"),
         ("resources: {gpu: 1.5}", "resources.gpu: 1.5 GPUs cannot be given: above 1 only whole numbers can"),
         ("resources: {cpu: .nan}", "resources.cpu: nan is not a finite number: write one, such as 0.01"),
-        ("sampler: {name: tep}", "sampler.name: 'tep' is not one of tpe, random, nsga2; did you mean tpe?"),
+        ("sampler: {name: tep}", "sampler.name: 'tep' is not one of auto, tpe, gp, nsga2, random; did you mean tpe?"),
         ("sampler: {seed: -1}", "sampler.seed: -1 is too small: it must be at least 0"),
         ("registry: {model: a/b}", f"registry.model: 'a/b' cannot be a name: {NAMING}"),
         ("registry: {keep: 0}", "registry.keep: 0 is too small: it must be at least 1"),
@@ -153,7 +153,7 @@ def test_all_faults_come_at_once_in_the_order_of_the_file(tmp_path: Path, catalo
         ('name: "a\\0b"', "name: holds a control character: remove it"),
         ("? [a]\n: 3", "a key must be one plain word"),
         ("<<: {name: x}", "<<: unknown key (allowed: name, task, methods, space, objectives, constraints, budget, "
-         "trial, resources, timing, sampler, registry)"),
+         "trial, resources, timing, sampler, points, warm_start, stopping, registry)"),
     ],
 )  # fmt: skip
 def test_one_fault(text: str, fault: str, catalogue: Catalogue) -> None:
@@ -228,7 +228,7 @@ def test_a_file_whose_name_cannot_be_the_sweeps(catalogue: Catalogue) -> None:
     ("source", "message"),
     [
         ("digit", r"^unknown preset 'digit'; did you mean digits\? \(presets: digits, gss-mnist, lenet300-mnist, "
-         r"lenet5-mnist; or give the path of a YAML file\)$"),
+         r"lenet5-mnist, resnet20-cifar10; or give the path of a YAML file\)$"),
         ("nowhere/digits.yaml", r"^nowhere/digits.yaml: there is no such file; did you mean digits\? \(presets: "),
         ("/dev/null", "^/dev/null: is not a regular file: give a YAML file$"),
         ("a\0b", "cannot be a path: give a preset's name or a YAML file$"),
