@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from sparsweep.search.proposals import Proposals
@@ -50,7 +51,10 @@ class Clerk:
 
     def next(self) -> TrialPlan | None:
         """The next trial, if one is ready."""
-        return self._ready.popleft() if self._ready else None
+        try:
+            return self._ready.popleft()
+        except IndexError:
+            return None
 
     def exhausted(self) -> bool:
         """Whether no trial will come any more."""
@@ -94,6 +98,7 @@ class Clerk:
                 time.sleep(HEAD_START_S)
                 number, death = ended
                 self._patiently(lambda: self.proposals.ended(number, death))  # noqa: B023
+                self._withdraw()
         except BaseException as fault:
             self.fault = fault
 
@@ -103,6 +108,12 @@ class Clerk:
         if plan is not None:
             self._ready.append(plan)
         return plan
+
+    def _withdraw(self) -> None:
+        """Takes back what was made ready, where the sweep has found meanwhile that it has enough."""
+        with suppress(IndexError):  # a slot was faster
+            while self._ready and self.proposals.enough(len(self.proposals.at_work) - len(self._ready)) is not None:
+                self.proposals.withdraw(self._ready.pop().number)
 
     def _patiently(self, step: Callable[[], T]) -> T:
         """The step's answer; while a database is away it is asked again and again, and the user told once."""

@@ -73,6 +73,10 @@ def _add_resume(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 def _add_budget(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trials", type=int, help="trials in all")
     parser.add_argument("--time-limit", metavar="30m", help="stop proposing and stop trials after this time")
+    parser.add_argument("--gpu-hours", type=float, metavar="H", help="hours of trials times their share of GPUs")
+    parser.add_argument("--cpu-hours", type=float, metavar="H", help="hours of trials times their share of cores")
+    parser.add_argument("--cost", type=float, help="what trials may cost, at cost_per_hour of the sweep file")
+    parser.add_argument("--patience", type=int, metavar="N", help="end when N trials bring no more hypervolume")
     parser.add_argument("--slots", type=int, help="ask for so many trials at once where the cluster grows by itself")
 
 
@@ -110,6 +114,18 @@ def _add_reading(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--device", metavar="LABEL", help="of the registered versions, as sparsweep measure found them"
     )
     frontier.add_argument("--tracking-uri", help="MLflow server that holds them; default: as in pick")
+    report = _command(
+        commands, "report", "tell what a sweep has found, and what it depends on",
+        "example:\n  sparsweep report digits\n  sparsweep report digits --html digits.html",
+    )  # fmt: skip
+    report.add_argument("name", metavar="NAME", help="the sweep's name")
+    report.add_argument(
+        "--html", nargs="?", const="", metavar="FILE",
+        help="write one self-contained page; default: report.html in the sweep's folder",
+    )  # fmt: skip
+    report.add_argument(
+        "--study-storage", metavar="URL", help="Optuna database; default: the one that the sweep was run with"
+    )
     doctor = _command(commands, "doctor", "check this installation", "example:\n  sparsweep doctor")
     doctor.add_argument("--address", help="Ray cluster to check; default: RAY_ADDRESS, or a local Ray")
     doctor.add_argument("--tracking-uri", help="MLflow to check; default: MLFLOW_TRACKING_URI, or the embedded one")

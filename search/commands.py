@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sparsweep.search.delivery import Delivered
     from sparsweep.search.sweep import Job
     from sparsweep.search.sweep_folder import SweepFolder, Where
+    from sparsweep.spaces.sweep_file import SweepFile
     from sparsweep.trainables.record import TrialRecord
 
 
@@ -36,9 +37,8 @@ def run(options: argparse.Namespace) -> int:
     from sparsweep.spaces.load import Overrides, load_sweep
 
     overrides = Overrides(
-        name=options.name, trials=options.trials, epochs=options.epochs, time_limit=options.time_limit,
-        seed=options.seed, slots=options.slots, warm_start=options.warm_start,
-    )  # fmt: skip
+        name=options.name, epochs=options.epochs, seed=options.seed, warm_start=options.warm_start, **_budget(options)
+    )
     here = Path.cwd()
     sweep = load_sweep(options.sweep, catalogue(here), overrides=overrides)
     home = Home.find()
@@ -60,13 +60,17 @@ def resume(options: argparse.Namespace) -> int:
         return _or_there(resume)(options)
     home = Home.find()
     folder = _folder(home, options.name)
-    sweep, stored = folder.read(
-        Overrides(trials=options.trials, time_limit=options.time_limit, slots=options.slots), to_run=True
-    )
+    sweep, stored = folder.read(Overrides(**_budget(options)), to_run=True)
     given = {name: value for name, value in vars(_where(options)).items() if value is not None}
     if options.storage_path is None:  # the variable is where new sweeps go; this one's trials lie where they lie
         given.pop("storage_path", None)
     return _work(_job(sweep, replace(stored, **given), folder, home, options))
+
+
+def _budget(options: argparse.Namespace) -> dict[str, Any]:
+    """What the command line says of when the sweep ends, by the names of Overrides."""
+    names = ("trials", "time_limit", "gpu_hours", "cpu_hours", "cost", "patience", "slots")
+    return {name: getattr(options, name) for name in names}
 
 
 def _where(options: argparse.Namespace) -> "Where":
@@ -109,6 +113,7 @@ def _work(job: "Job") -> int:
 def _tell(job: "Job", delivered: "Delivered", console: "Console") -> None:
     """The end of a sweep: table, pictures, versions, what to type next."""
     from sparsweep.search.caption import speedups_measured
+    from sparsweep.search.hindrances import unmet, without_volume
     from sparsweep.search.report import frontier_table
 
     frontier = delivered.frontier
@@ -119,6 +124,8 @@ def _tell(job: "Job", delivered: "Delivered", console: "Console") -> None:
     if not frontier.points:
         rules = " and ".join(frontier.constraints) or "no constraint"
         line(f"no point satisfies the sweep's constraints ({rules}): see sparsweep status {job.folder.name}")
+        if (why := unmet(delivered.points, job.sweep.constraints)) is not None:
+            line(why)
         return
     line()
     title = f"{len(frontier.points)} points on the frontier of {job.folder.name}"
@@ -126,6 +133,8 @@ def _tell(job: "Job", delivered: "Delivered", console: "Console") -> None:
     line(f"hypervolume {frontier.macs_hypervolume:.4f} (validation accuracy x share of MACs removed, reference 0, 0)")
     for way in speedups_measured(frontier.points):
         line(way)
+    if (idle := without_volume(frontier)) is not None:
+        line(idle)
     if delivered.noisy:
         line(f"{delivered.noisy} networks could not be timed quietly: sparsweep resume {job.folder.name} tries again")
     for picture in delivered.pictures:
@@ -149,6 +158,8 @@ def _look(job: "Job") -> str:
 
 def status(options: argparse.Namespace) -> int:
     """One sweep in detail, or all in a table."""
+    from sparsweep.search.budget import spent_words
+
     home = Home.find()
     names = [options.name] if options.name else home.sweeps()
     states = [_state(_folder(home, name)) for name in names]
@@ -161,6 +172,10 @@ def status(options: argparse.Namespace) -> int:
     out = console()
     out.print(_status_table(states))
     for state in states if options.name else []:
+        if told := spent_words(state["spent"]):
+            out.print(f"spent {told}", markup=False, highlight=False, soft_wrap=True)
+        if state["ended"]:
+            out.print(f"the search has ended: {state['ended']}", markup=False, highlight=False, soft_wrap=True)
         for reason, count in state["reasons"].items():
             out.print(f"failed {count}x: {reason}", markup=False, highlight=False, soft_wrap=True)
     return 0
@@ -168,31 +183,42 @@ def status(options: argparse.Namespace) -> int:
 
 def _state(folder: "SweepFolder") -> dict[str, Any]:
     """A sweep's counts: from its status file where that has counted every record, else from the records."""
+    from sparsweep.search.progress import UNDONE
+
     sweep, where = folder.read()
     store = folder.store(where)
     known: Mapping[str, Any] = {}
     with suppress(OSError, ValueError):  # not written yet, or damaged: the records are what counts
         known = json.loads((folder.path / "status.json").read_text())
     ended = store.ended()
-    if sum(known.get(state, 0) for state in ("done", "failed", "stopped")) != ended or ended == 0:
-        known = {**_counted(list(store.records())), "hypervolume": known.get("hypervolume")}
-    held, complete = folder.is_held(where), ended >= sweep.budget.trials
+    counted = sum(known.get(state, 0) for state in ("done", "failed", "stopped"))
+    if counted != ended or ended == 0 or "spent" not in known:
+        found = _counted(list(store.records()), sweep)
+        known = {**known, **found, "ended": known.get("ended") or found["ended"]}
+    held, why = folder.is_held(where), known.get("ended")
+    complete = ended >= sweep.budget.trials or why not in (None, UNDONE)
     return {
         "sweep": folder.name, "state": "running" if held else "finished" if complete else "stopped",
         "done": known["done"], "stopped_early": known.get("stopped", 0), "failed": known["failed"],
         "trials": sweep.budget.trials,
-        "best_accuracy": known["best_accuracy"] if known["done"] else None, "hypervolume": known["hypervolume"],
-        "reasons": known["reasons"],
+        "best_accuracy": known["best_accuracy"] if known["done"] else None, "hypervolume": known.get("hypervolume"),
+        "reasons": known["reasons"], "spent": known["spent"], "ended": None if held else why,
     }  # fmt: skip
 
 
-def _counted(records: "list[TrialRecord]") -> dict[str, Any]:
+def _counted(records: "list[TrialRecord]", sweep: "SweepFile") -> dict[str, Any]:
+    from sparsweep.search.budget import Account
+
+    account = Account(sweep.budget, sweep.resources)
+    for record in records:
+        account.take(record, 0.0)
     failed, stopped = ([record for record in records if record.state == state] for state in ("failed", "stopped"))
     accuracies = [point.accuracy for record in records for point in record.points]
     return {
         "done": len(records) - len(failed) - len(stopped), "stopped": len(stopped), "failed": len(failed),
         "best_accuracy": max(accuracies, default=None),
         "reasons": {str(r.reason): sum(o.reason == r.reason for o in failed) for r in failed},
+        "spent": vars(account.spent), "ended": account.over(),
     }  # fmt: skip
 
 
@@ -226,9 +252,8 @@ def submit(options: argparse.Namespace) -> int:
     if not is_job_server(options.address):
         raise ValueError(f"--address {options.address} is not a job server: write its URL, such as http://head:8265")
     overrides = Overrides(
-        name=options.name, trials=options.trials, epochs=options.epochs, time_limit=options.time_limit,
-        seed=options.seed, slots=options.slots, warm_start=options.warm_start,
-    )  # fmt: skip
+        name=options.name, epochs=options.epochs, seed=options.seed, warm_start=options.warm_start, **_budget(options)
+    )
     code = Path(options.code) if options.code else Path.cwd()
     if not code.is_dir():
         raise ValueError(f"--code {code} is not a folder: name the one that holds your modules")
@@ -324,7 +349,8 @@ def frontier(options: argparse.Namespace) -> int:
     """The frontier as it is now, from the records; of one device, from the registry."""
     if options.device:
         return frontier_for_device(options)
-    from sparsweep.search.delivery import frontier_now
+    from sparsweep.search.delivery import frontier_indexed, frontier_now
+    from sparsweep.search.hindrances import without_volume
     from sparsweep.search.report import check_plot_path, frontier_table, save_plot
 
     plot = Path(options.plot) if options.plot else None
@@ -332,9 +358,11 @@ def frontier(options: argparse.Namespace) -> int:
         check_plot_path(plot)
     folder = _folder(Home.find(), options.name)
     sweep, where = folder.read()
-    now, points = frontier_now(sweep, folder, folder.store(where))
     if plot is not None:
+        now, points = frontier_now(sweep, folder, folder.store(where))
         save_plot(now, points, plot)
+    else:
+        now, _ = frontier_indexed(sweep, folder, where)
     if options.json:
         print(json.dumps(now.as_json()))
         return 0
@@ -343,10 +371,39 @@ def frontier(options: argparse.Namespace) -> int:
         title = f"{len(now.points)} points on the frontier of {folder.name}"
         out.print(frontier_table(now.points, now.objectives, title=title, width=out.width))
         print(f"hypervolume {now.macs_hypervolume:.4f} (validation accuracy x share of MACs removed, reference 0, 0)")
+        if (idle := without_volume(now)) is not None:
+            print(idle)
     else:
         print(f"no point of {folder.name} is on the frontier yet: see sparsweep status {folder.name}")
     if plot is not None:
         print(f"wrote {plot}")
+    return 0
+
+
+def report(options: argparse.Namespace) -> int:
+    """What a sweep has found, as text or as a page."""
+    from sparsweep.search.report import check_plot_path
+    from sparsweep.search.sweep_folder import refuse_passwords
+    from sparsweep.search.sweep_report import SweepReport
+
+    refuse_passwords(vars(options))
+    home = Home.find()
+    folder = _folder(home, options.name)
+    path = None if options.html is None else Path(options.html) if options.html else folder.path / "report.html"
+    if path is not None:
+        if path.suffix.lower() != ".html":
+            raise ValueError(f"cannot write the report to {path.name}: end the name in .html")
+        check_plot_path(path)
+    sweep, where = folder.read()
+    storage = options.study_storage or where.study_storage or home.study_storage
+    found = SweepReport.of(sweep, folder, where, storage)
+    if path is not None:
+        found.save(path)
+        print(f"wrote {path}")
+        return 0
+    state = _state(folder)
+    for line in found.lines(state):
+        print(line)
     return 0
 
 
@@ -399,6 +456,7 @@ def _folder(home: Home, name: str) -> "SweepFolder":
 
 COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "run": run, "resume": resume, "submit": submit, "status": _or_there(status), "list": listing,
-    "frontier": _or_there(frontier), "pick": pick, "doctor": doctor, "stop": _or_there(stop), "logs": _or_there(logs),
+    "frontier": _or_there(frontier), "report": report, "pick": pick, "doctor": doctor, "stop": _or_there(stop),
+    "logs": _or_there(logs),
     "gc": _or_there(gc), "measure": measure,
 }  # fmt: skip

@@ -20,7 +20,7 @@ from sparsweep.search.proposals import searched_points
 from sparsweep.search.publishing import Order, publish
 from sparsweep.search.report import save_plot
 from sparsweep.search.standing import restand
-from sparsweep.search.sweep_folder import SweepFolder, points_of
+from sparsweep.search.sweep_folder import SweepFolder, Where, points_of, with_measured
 from sparsweep.spaces.sweep_file import SweepFile
 from sparsweep.trainables.compact.architecture import load_network
 from sparsweep.trainables.measures.accuracy import accuracy
@@ -82,7 +82,7 @@ def deliver(
             pictures = _draw(frontier, points, folder)
         if ledger is not None:
             ledger.log_frontier(frontier.as_json(), pictures, progress.history)
-            ledger.finish()
+            ledger.finish(ended=progress.why)
     except FencedOutError:
         raise
     except Exception as fault:
@@ -97,9 +97,24 @@ def deliver(
 def frontier_now(sweep: SweepFile, folder: SweepFolder, store: TrialStore) -> tuple[Frontier, list[Point]]:
     """The frontier over everything that is known now, and all points; changes nothing."""
     points = points_of(store.records(), folder.measured())
+    return frontier_over(points, sweep, folder.name), points
+
+
+def frontier_indexed(sweep: SweepFile, folder: SweepFolder, where: Where) -> tuple[Frontier, int]:
+    """The same frontier by the sweep's index, and how many points the sweep has; reads few of the records or none."""
+    measured = folder.measured()
+    timed = [name for name, known in measured.items() if known.get("latency")]
+    points, count = folder.index(where).telling(
+        sweep.objectives.directions, sweep.constraints, timed, save=not folder.is_held(where)
+    )
+    return frontier_over(with_measured(points, measured), sweep, folder.name), count
+
+
+def frontier_over(points: Sequence[Point], sweep: SweepFile, name: str) -> Frontier:
+    """The frontier of those that have their network; the hypervolume that is shown live counts all."""
     candidates = [point for point in points if point.network is not None]
-    frontier = Frontier.of(folder.name, candidates, sweep.objectives.directions, sweep.constraints)
-    return replace(frontier, macs_hypervolume=headline(points, ("macs_removed",))), points
+    frontier = Frontier.of(name, candidates, sweep.objectives.directions, sweep.constraints)
+    return replace(frontier, macs_hypervolume=headline(points, ("macs_removed",)))
 
 
 def _time(

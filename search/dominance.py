@@ -5,8 +5,13 @@ moocore does the arithmetic and is imported when first needed.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from sparsweep.search.figures import Objectives
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Rows = Sequence[Sequence[float]]
 
@@ -36,9 +41,9 @@ def oriented(
     return rows
 
 
-def non_dominated(rows: Rows) -> list[bool]:
+def non_dominated(rows: "Rows | NDArray[np.float64]") -> list[bool]:
     """For each row whether no other dominates it; of equal rows only the first is kept."""
-    if not rows or not rows[0]:
+    if not len(rows) or not len(rows[0]):
         return [False] * len(rows)
     import moocore
 

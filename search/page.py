@@ -1,7 +1,8 @@
 """The frontier as one self-contained interactive page: nothing is loaded, no text of a user is markup."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -18,22 +19,59 @@ _UP = ("accuracy", "test_accuracy")
 _HEADS = ("accuracy", "test_accuracy", "sparsity", "macs", "macs_removed", "speedup", "latency_ms", "size_bytes")
 
 
-def save_html(frontier: Frontier, all_points: Sequence[Point], path: Path) -> None:
-    """Writes the page: axes to choose, figures and setting of a point on hover, the frontier as a table below."""
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A part of a page below the frontier: a title, plain lines, perhaps a figure."""
+
+    title: str
+    lines: Sequence[str] = ()
+    figure: Mapping[str, Any] | None = None
+    """`data` and `layout` of plotly's; their texts are escaped already, as plotly reads them as markup."""
+
+
+def save_html(
+    frontier: Frontier, all_points: Sequence[Point], path: Path, *, kind: str = "frontier",
+    sections: Sequence[Section] = (),
+) -> None:  # fmt: skip
+    """Writes the page: axes to choose, figures and setting of a point on hover, the frontier as a table below.
+
+    Args:
+        kind: what the page is called beside the sweep's name.
+        sections: what follows below the table.
+    """
     from plotly.offline import get_plotlyjs
 
+    figures = [
+        {"id": f"figure-{at}", "data": each.figure["data"], "layout": each.figure["layout"]}
+        for at, each in enumerate(sections)
+        if each.figure is not None
+    ]
     parts = {
         "SWEEP": escape(frontier.sweep),
+        "KIND": escape(kind),
         "HEADLINE": escape(headline_of(frontier, all_points)),
         "CONDITIONS": escape(conditions_of(frontier)),
         "TABLE": _table(frontier),
-        "DATA": json.dumps(_data(frontier, all_points), allow_nan=False).replace("<", "\\u003c"),
+        "SECTIONS": "\n".join(_section(each, at) for at, each in enumerate(sections)),
+        "DATA": _embedded(_data(frontier, all_points)),
+        "FIGURES": _embedded(figures),
         "PLOTLY": get_plotlyjs(),
     }
     page = TEMPLATE
     for marker, text in parts.items():
         page = page.replace(f"<!--{marker}-->", text)
     write_atomically(path, page)
+
+
+def _embedded(content: Any) -> str:
+    """JSON that cannot end the element it stands in."""
+    return json.dumps(content, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _section(section: Section, at: int) -> str:
+    lines = [f"<p>{escape(line)}</p>" for line in section.lines]
+    figure = [] if section.figure is None else [f'<div class="figure" id="figure-{at}"></div>']
+    return "\n".join([f"<section>\n<h2>{escape(section.title)}</h2>", *lines, *figure, "</section>"])
 
 
 def _data(frontier: Frontier, all_points: Sequence[Point]) -> dict[str, Any]:

@@ -7,15 +7,17 @@ TEMPLATE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy"
  content="default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:">
-<title><!--SWEEP--> &ndash; frontier</title>
+<title><!--SWEEP--> &ndash; <!--KIND--></title>
 <style>
 body { font: 15px/1.45 system-ui, sans-serif; color: #1f2933; background: #fff; max-width: 1180px;
        margin: 1.6rem auto; padding: 0 1.2rem; }
 h1 { font-size: 1.45rem; margin: 0; overflow-wrap: anywhere; }
+h2 { font-size: 1.15rem; margin: 2rem 0 0; overflow-wrap: anywhere; }
 p { color: #52606d; margin: .25rem 0; overflow-wrap: anywhere; }
 .axes { margin: 1rem 0 0; display: flex; gap: 1.4rem; flex-wrap: wrap; align-items: center; }
 select { font: inherit; padding: .2rem .4rem; margin-left: .4rem; }
 #plot { height: min(560px, 75vh); }
+.figure { min-height: 420px; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; margin-top: .6rem; }
 th { text-align: right; font-weight: 600; border-bottom: 2px solid #9aa5b1; padding: .3rem .6rem; white-space: nowrap; }
@@ -27,7 +29,7 @@ tbody tr:hover td { background: #e7f1fa; }
 </style>
 </head>
 <body>
-<h1><!--SWEEP-->: frontier</h1>
+<h1><!--SWEEP-->: <!--KIND--></h1>
 <p><!--HEADLINE--></p>
 <p><!--CONDITIONS--></p>
 <div class="axes">
@@ -39,7 +41,9 @@ tbody tr:hover td { background: #e7f1fa; }
 <div class="wide"><table>
 <!--TABLE-->
 </table></div>
+<!--SECTIONS-->
 <script type="application/json" id="data"><!--DATA--></script>
+<script type="application/json" id="figures"><!--FIGURES--></script>
 <script><!--PLOTLY--></script>
 <script>
 "use strict";
@@ -111,6 +115,8 @@ fill("x", data.across, data.across[0]);
 fill("y", data.up, "accuracy");
 box("all").onchange = draw;
 draw();
+for (const { id, data, layout } of JSON.parse(box("figures").textContent))
+  Plotly.newPlot(id, data, layout, { responsive: true, displaylogo: false });
 </script>
 </body>
 </html>

@@ -11,14 +11,18 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sparsweep.search.budget import Account, amount
 from sparsweep.search.curve import LiveFront
 from sparsweep.search.redaction import without_secrets
+from sparsweep.spaces.sweep_file import Budget, Resources
 from sparsweep.trainables.record import TrialRecord, now_ms, write_atomically
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 PLAIN_EVERY_S = 5.0
+UNDONE = "stopped before its end"
+"""Why a search has ended whose budget is not spent."""
 
 
 @dataclass
@@ -44,8 +48,11 @@ class Tally:
 class Progress:
     """Takes what happens and shows it; safe to be told from several threads."""
 
-    def __init__(self, budget: int, axes: Sequence[str], status: Path) -> None:
+    def __init__(self, budget: int, axes: Sequence[str], status: Path, account: Account | None = None) -> None:
         self.tally = Tally(budget=budget)
+        self.account = account or Account(Budget(trials=budget), Resources())
+        self.why: str | None = None
+        """What ended the search, once something has."""
         self.axes, self.status = tuple(axes), status
         self.front = LiveFront(axes)
         self.history: list[tuple[int, int, float]] = []
@@ -54,6 +61,8 @@ class Progress:
         self.began = time.monotonic()
         self.spent: list[float] = []
         self.deadline: float | None = None
+        self.limit_s: float | None = None
+        """Seconds from the driver's start to the deadline."""
         self.phase = "starting"
         self.entries: list[tuple[str, float]] = []
         """(part of the work, seconds after the start) in the order of entering."""
@@ -82,8 +91,32 @@ class Progress:
             self.spent.append((record.ended_ms - record.started_ms) / 1e3)
             step = tally.ended
             self.history.append((step, record.ended_ms, tally.hypervolume))
+            self.account.take(record, tally.hypervolume)
+        self._write()
+
+    def search_ended(self, why: str) -> None:
+        """The search has ended, and this ended it."""
+        self.why = why
+        self.say(f"the search has ended: {why}")
+        self._write()
+
+    def _write(self) -> None:
+        """What `sparsweep status` reads."""
+        known = {**asdict(self.tally), "spent": asdict(self.account.spent), "ended": self.why, "phase": self.phase}
         with contextlib.suppress(OSError):  # a full disk: the records are what counts
-            write_atomically(self.status, json.dumps({**asdict(self.tally), "phase": self.phase, "at_ms": now_ms()}))
+            write_atomically(self.status, json.dumps({**known, "at_ms": now_ms()}))
+
+    def limited(self, limit_s: float | None) -> None:
+        """The driver may search for so long from now on."""
+        self.limit_s = limit_s
+        self.deadline = None if limit_s is None else time.monotonic() + limit_s
+
+    def used_share(self) -> float:
+        """How much of the budget is gone, in [0, 1], by the limit that is nearest."""
+        if self.deadline is None or self.limit_s is None:
+            return self.account.used_share()
+        by_time = 1 - max(self.deadline - time.monotonic(), 0.0) / self.limit_s
+        return max(self.account.used_share(), by_time)
 
     def say(self, text: str) -> None:
         """One line that stays."""
@@ -104,20 +137,21 @@ class Progress:
         """Expected seconds until the trials are done; None before the first has ended."""
         if not self.spent:
             return None
-        rest = self.tally.budget - self.tally.ended
-        expected = rest * (sum(self.spent) / len(self.spent)) / max(self.slots, 1)
+        expected = self.account.rest_trials() * (sum(self.spent) / len(self.spent)) / max(self.slots, 1)
         return expected if self.deadline is None else min(expected, max(self.deadline - time.monotonic(), 0))
 
     def line(self) -> str:
         """All of it in one line."""
         t, left = self.tally, self.left_s()
-        rest = "" if left is None or self.phase != "searching" else f", about {clock(left)} left"
-        names = " x ".join(("accuracy", self.axes[0].replace("_", " ")))
+        cost = self.account.rest_cost()
+        to_pay = "" if cost is None else f" and {amount(cost)} in cost"
+        rest = "" if left is None or self.phase != "searching" else f", about {clock(left)}{to_pay} left"
+        spent = f", {words}" if (words := self.account.words()) else ""
+        volume = f"{t.hypervolume:.4f} (accuracy x {self.axes[0].replace('_', ' ')})"
         stopped = f"{t.stopped} stopped early, " if t.stopped else ""
         return (
             f"[{clock(time.monotonic() - self.began)}] {self.phase}: {t.done}/{t.budget} done, {t.running} running, "
-            f"{stopped}{t.failed} failed, best accuracy {t.best_accuracy:.4f}, hypervolume {t.hypervolume:.4f} "
-            f"({names}){rest}"
+            f"{stopped}{t.failed} failed, best accuracy {t.best_accuracy:.4f}, hypervolume {volume}{spent}{rest}"
         )
 
     @contextmanager

@@ -68,6 +68,10 @@ class Proposals:
     ahead: int = 1_000_000
     """How many trials may be handed out at once; the rest is told to wait."""
     on_record: Callable[[TrialRecord], None]
+    slot: Mapping[str, float] = field(default_factory=dict)
+    """What a trial holds: shares of `cpu` and `gpu`."""
+    enough: Callable[[int], str | None] = lambda at_work: None
+    """Why no further trial may begin while so many are at work, trials and time aside; None where one may."""
     left: deque[tuple[int, Row]] = field(default_factory=deque)
     at_work: dict[int, TrialPlan] = field(default_factory=dict)
     asked: int = 0
@@ -109,7 +113,16 @@ class Proposals:
 
     def exhausted(self) -> bool:
         """Whether nothing more will be handed out; what is at work may be preempted and come back."""
-        return self.late() or (not self.left and not self.at_work and self.asked >= self.budget)
+        return self.late() or (not self.at_work and (self._all_asked() or self.enough(0) is not None))
+
+    def why(self) -> str:
+        """What ended the sweep, once it is exhausted."""
+        if not self.at_work and self._all_asked():
+            return f"all {self.budget} trials have ended"
+        return "the time limit is reached" if self.late() else self.enough(0) or "it was stopped"
+
+    def _all_asked(self) -> bool:
+        return not self.left and self.asked >= self.budget
 
     def next(self) -> TrialPlan | None:
         """The next trial to run; None when the budget is spent (`exhausted`) or enough are at work already.
@@ -117,8 +130,8 @@ class Proposals:
         Raises:
             OSError: there is no room for a trial's files.
         """
-        spent = not self.left and self.asked >= self.budget
-        if self.late() or spent or len(self.at_work) >= self.ahead:
+        at_work = len(self.at_work)
+        if self.late() or self._all_asked() or at_work >= self.ahead or self.enough(at_work) is not None:
             return None
         self.fence()
         check_room(next(folder for folder in (self.store.path, *self.store.path.parents) if folder.exists()))
@@ -127,7 +140,8 @@ class Proposals:
         self.store.folder(number).propose(number, row, seed)
         plan = TrialPlan(
             number=number, setting=row, seed=seed, task=self.task, fixed=self.fixed, code_root=self.code_root,
-            layer_times=self.layer_times, judged_on_the_way=self.judge is not None and self.stopping.descents,
+            layer_times=self.layer_times, slot=self.slot,
+            judged_on_the_way=self.judge is not None and self.stopping.descents,
         )  # fmt: skip
         if self.judge is not None:
             rungs = rungs_of(plan.options().epochs, reduction=self.stopping.reduction, first=self.stopping.first)
@@ -136,6 +150,10 @@ class Proposals:
         if self.left and self.left[0][0] == number:
             self.left.popleft()
         return plan
+
+    def withdraw(self, number: int) -> None:
+        """Puts a trial that was handed out and has not begun back in line."""
+        self.left.appendleft((number, self.at_work.pop(number).setting))
 
     def _ask(self) -> tuple[int, Row]:
         """A new proposal; one that a database's outage cut short is taken up before another is made."""

@@ -14,25 +14,27 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparsweep.search import with_mlflow
+from sparsweep.search.budget import Account
 from sparsweep.search.catalogue import catalogue
 from sparsweep.search.clerk import Clerk
 from sparsweep.search.curve import AXES, LOOKED_UP, curve_value, search_axes
 from sparsweep.search.delivery import Delivered, Run, deliver
 from sparsweep.search.first_rows import first_rows
+from sparsweep.search.hindrances import Watch
 from sparsweep.search.home import Home
 from sparsweep.search.judging import SweepJudge
 from sparsweep.search.lease import FencedOutError, Lease
 from sparsweep.search.meter import layer_times_of
-from sparsweep.search.progress import Progress
+from sparsweep.search.progress import UNDONE, Progress
 from sparsweep.search.projector import Projector
-from sparsweep.search.proposals import Proposals, searched_points
+from sparsweep.search.proposals import SEARCHABLE, Proposals, searched_points
 from sparsweep.search.publishing import put_files
 from sparsweep.search.refusals import refuse_absent, refuse_unsuitable
 from sparsweep.search.sweep_folder import SweepFolder, Where
@@ -131,7 +133,8 @@ def _hold_and_run(job: Job, console: "Console") -> Delivered:
     check(job)
     with job.folder.held(job.where) as lease:
         job.folder.create(job.sweep, job.where)
-        progress = Progress(job.sweep.budget.trials, job.axes, job.folder.path / "status.json")
+        account = Account(job.sweep.budget, job.sweep.resources)
+        progress = Progress(job.sweep.budget.trials, job.axes, job.folder.path / "status.json", account)
         # As Ctrl-C would, wherever the driver is; not by SIGINT itself, which a shell's background job ignores.
         signal.signal(signal.SIGUSR1, signal.default_int_handler)
         lease.start(on_stop=lambda: os.kill(os.getpid(), signal.SIGUSR1))
@@ -171,10 +174,12 @@ def _run(job: Job, engine: "Engine", progress: Progress, lease: Lease) -> Delive
     finally:
         progress.started(0)
     if engine.stopped:
+        progress.search_ended(UNDONE)
         progress.entered("stopping")
         if isinstance(stopped := projector.drain(), _Ledger):
-            stopped.ledger.finish("KILLED")
+            stopped.ledger.finish("KILLED", ended=UNDONE)
         raise StoppedError(STOPPED.format(job.folder.name))
+    progress.search_ended(proposals.why())
     progress.entered("recording")
     ledger = projector.drain()
     progress.entered("delivering")
@@ -201,19 +206,32 @@ def _proposals(job: Job, progress: Progress, projector: Projector) -> Proposals:
     keep(job, earlier)
     study.propose_first(first_of(job, earlier))
 
+    searched = [rule for rule in sweep.constraints if rule.figure in SEARCHABLE]
+    watch, needs, index = Watch(searched, job.axes[0]), sweep.resources, job.folder.index(job.where)
+
     def on_record(record: TrialRecord) -> None:
         progress.ended(record)
         projector.take(record)
+        with suppress(OSError):  # a full disk: whoever asks for the frontier reads the record itself
+            index.take(record)
+        watch.take(record)
+        tell()
 
-    limit = sweep.budget.time_limit_s
-    progress.deadline = None if limit is None else time.monotonic() + limit
+    def tell() -> None:
+        if known.is_set() and (line := watch.line(progress.used_share())) is not None:
+            progress.say(line)
+
+    known = threading.Event()
+    progress.limited(sweep.budget.time_limit_s)
     proposals = Proposals(
         study=study, store=job.store, task=job.task, fixed=job.fixed(), axes=job.axes, constraints=sweep.constraints,
         code_root=job.code_root, single_point=single, budget=sweep.budget.trials, deadline=progress.deadline,
         seed=sweep.sampler.seed, on_record=on_record, say=progress.say, stopping=sweep.stopping,
-        judge=_judge(job, single),
+        judge=_judge(job, single), slot={"cpu": needs.cpu, "gpu": needs.gpu}, enough=progress.account.over,
     )  # fmt: skip
     proposals.reconcile()
+    known.set()
+    tell()
     return proposals
 
 

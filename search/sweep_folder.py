@@ -3,6 +3,7 @@
 sweep.json       the checked sweep file and where its state lies; written once, its budget may grow
 driver/          who drives it: lease.py (beside the trials, where those have a storage path)
 measured.json    by point: test accuracy, latency, model version
+index/           the points as a table: frontier_index.py
 status.json      the last progress, for `sparsweep status`
 trials/          the records (unless --storage-path)
 frontier.json    frontier.png    frontier.html
@@ -10,13 +11,14 @@ frontier.json    frontier.png    frontier.html
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from sparsweep.search.catalogue import catalogue
+from sparsweep.search.frontier_index import FrontierIndex
 from sparsweep.search.lease import Lease, holder_of
 from sparsweep.search.with_mlflow import without_password
 from sparsweep.spaces.load import Overrides, read_sweep
@@ -139,6 +141,10 @@ class SweepFolder:
         root = Path(where.storage_path) / self.name if where.storage_path else self.path
         return TrialStore(root / "trials")
 
+    def index(self, where: Where) -> FrontierIndex:
+        """The table of the sweep's points."""
+        return FrontierIndex(self.path / "index", self.store(where))
+
     @contextmanager
     def held(self, where: Where) -> Iterator[Lease]:
         """Holds the sweep's name: one driver at a time, on whatever machine.
@@ -177,14 +183,18 @@ class SweepFolder:
 
 def points_of(records: Iterator[TrialRecord], measured: Mapping[str, Mapping[str, Any]]) -> list[Point]:
     """All points of the records, with what was measured of them later."""
-    points = []
-    for record in records:
-        for point in record.points:
-            known = dict(measured.get(point.id, {}))
-            if "latency" in known:
-                known["latency"] = latencies(known["latency"])
-            points.append(point.with_(**known) if known else point)
-    return points
+    return with_measured((point for record in records for point in record.points), measured)
+
+
+def with_measured(points: Iterable[Point], measured: Mapping[str, Mapping[str, Any]]) -> list[Point]:
+    """The points with what was measured of them later."""
+    found = []
+    for point in points:
+        known = dict(measured.get(point.id, {}))
+        if "latency" in known:
+            known["latency"] = latencies(known["latency"])
+        found.append(point.with_(**known) if known else point)
+    return found
 
 
 def task_of(sweep: SweepFile, where: Where) -> Task:

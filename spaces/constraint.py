@@ -5,7 +5,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from sparsweep.spaces.faults import nearest, shown
 
@@ -14,13 +14,14 @@ SHARES: Final = ("accuracy", "sparsity", "layer_sparsity", "macs_removed", "size
 FIGURES: Final = (*SHARES, "weights_left", "macs", "macs_ideal", "size_bytes", "latency_ms", "speedup")
 """Every figure of a point that a constraint may name."""
 
-_COMPARE: Final[Mapping[str, Callable[[float, float], bool]]] = {
+COMPARE: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     ">=": operator.ge,
     "<=": operator.le,
     "==": operator.eq,
     ">": operator.gt,
     "<": operator.lt,
 }
+"""By their signs; they take arrays too."""
 _NUMBER: Final = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
 _WHOLE: Final = re.compile(r"\s*([^\W\d]\w*)\s*([<>=!~≤≥]+)\s*(\S.*?)\s*")
 _BOUND: Final = re.compile(rf"({_NUMBER})(?:[eE]([+-]?[0-9]+))?\s*(%?)")
@@ -52,14 +53,14 @@ class Constraint:
             raise ValueError(f"{shown(text)} cannot be read: write a name, a comparison and a number: accuracy >= 0.97")
         figure, op, number = match.groups()
         _check_figure(figure, allow_test_accuracy)
-        if op not in _COMPARE:
+        if op not in COMPARE:
             meant = f"; did you mean {_MEANT[op]}?" if op in _MEANT else ""
-            raise ValueError(f"unknown comparison {op}{meant} (allowed: {', '.join(_COMPARE)})")
+            raise ValueError(f"unknown comparison {op}{meant} (allowed: {', '.join(COMPARE)})")
         return cls(figure=figure, op=op, bound=_bound(figure, number))
 
     def holds(self, figures: Mapping[str, float]) -> bool:
         """Whether the figures satisfy it; a figure that was not measured does not."""
-        return self.figure in figures and _COMPARE[self.op](figures[self.figure], self.bound)
+        return self.figure in figures and bool(COMPARE[self.op](figures[self.figure], self.bound))
 
     def violation(self, figures: Mapping[str, float]) -> float:
         """0 where it holds, else the distance to the bound (> 0, in the figure's unit); infinite where unmeasured."""

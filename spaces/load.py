@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from sparsweep.spaces.catalogue import Catalogue, fitted
 from sparsweep.spaces.catalogue_faults import catalogue_faults
+from sparsweep.spaces.contradictions import contradictions
 from sparsweep.spaces.duration import duration_s
 from sparsweep.spaces.faults import Fault, Place, SweepFileError, nearest, shown
 from sparsweep.spaces.model_faults import model_faults
@@ -21,6 +22,10 @@ _PLACES: Final[Mapping[str, tuple[Place, str]]] = {
     "trials": (("budget", "trials"), "--trials"),
     "epochs": (("budget", "epochs"), "--epochs"),
     "time_limit": (("budget", "time_limit"), "--time-limit"),
+    "gpu_hours": (("budget", "gpu_hours"), "--gpu-hours"),
+    "cpu_hours": (("budget", "cpu_hours"), "--cpu-hours"),
+    "cost": (("budget", "cost"), "--cost"),
+    "patience": (("budget", "patience"), "--patience"),
     "seed": (("sampler", "seed"), "--seed"),
     "slots": (("resources", "slots"), "--slots"),
     "warm_start": (("warm_start",), "--warm-start"),
@@ -37,6 +42,10 @@ class Overrides:
     trials: int | None = None
     epochs: int | None = None
     time_limit: str | float | None = None
+    gpu_hours: float | None = None
+    cpu_hours: float | None = None
+    cost: float | None = None
+    patience: int | None = None
     seed: int | None = None
     slots: int | None = None
     warm_start: str | None = None
@@ -85,7 +94,7 @@ def read_sweep(
         data["name"] = stem
     faults = [*document.faults, *(_located(fault, document, {}) for fault in _override(data, overrides, origins))]
     sweep, found = model_faults(data)
-    found += catalogue_faults(data, catalogue)
+    found += [*catalogue_faults(data, catalogue), *contradictions(data)]
     if sweep is not None and not any(fault.place[:1] in _OF_THE_SPACE for fault in found):
         found += point_faults(sweep, catalogue)
     unreadable = {fault.place for fault in document.faults}

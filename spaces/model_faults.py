@@ -1,7 +1,7 @@
 """What the models found wrong, in plain sentences: key, what was given, what is allowed, what to do."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -60,6 +60,7 @@ def _keys(place: Place) -> tuple[str, ...]:
     for part in place:
         field = {info.alias or name: info for name, info in model.model_fields.items()}[str(part)]
         model = field.annotation
+        model = next((kind for kind in get_args(model) if hasattr(kind, "model_fields")), model)  # of `Price | None`
     return tuple(info.alias or name for name, info in model.model_fields.items())
 
 
@@ -86,6 +87,8 @@ def _one_of(place: Place, given: Any, ctx: Any) -> str:
 def _mapping(place: Place, given: Any, ctx: Any) -> str:
     if place[0] == "space" and len(place) == 2:
         return f"{shown(given)} is not a range: write {{low: …, high: …}}, {{choices: […]}} or one value"
+    if place[-1] == "cost_per_hour":
+        return f"{shown(given)} is not a mapping: write {{gpu: 2.50}} or {{cpu: 0.04}}, the price of one for an hour"
     if place[0] == "points":
         return f"{shown(given)} is not a setting: write {{knob: value, …}}"
     return f"{shown(given)} is not a mapping: write {place[-1]}: {{key: value}}"

@@ -119,12 +119,31 @@ class Objectives(Part):
         return {name: way for name, way in self.model_dump().items() if way is not None}
 
 
+class Price(Part):
+    """What an hour costs, in whatever currency `cost` is meant; a trial pays for the share that it holds."""
+
+    gpu: float = Field(default=0.0, ge=0, le=1e9)
+    """Of one whole GPU."""
+    cpu: float = Field(default=0.0, ge=0, le=1e9)
+    """Of one processor core."""
+
+
 class Budget(Part):
-    """When a sweep ends: after so many trials of so many epochs, or after a time."""
+    """When a sweep ends: after so many trials, or earlier, as soon as one of the other limits is reached."""
 
     trials: int = Field(default=24, ge=1, le=1_000_000)
     epochs: int = Field(default=20, ge=1, le=1_000_000)
+    """Of training a trial; no limit of the sweep's."""
     time_limit_s: Seconds | None = Field(default=None, alias="time_limit")
+    gpu_hours: float | None = Field(default=None, gt=0, le=1e9)
+    """Time that trials held their slots, times the GPUs of a slot."""
+    cpu_hours: float | None = Field(default=None, gt=0, le=1e9)
+    cost: float | None = Field(default=None, gt=0, le=1e12)
+    cost_per_hour: Price | None = None
+    patience: int | None = Field(default=None, ge=1, le=1_000_000)
+    """Ended trials over which the hypervolume must grow by more than `min_growth`."""
+    min_growth: float | None = Field(default=None, ge=0, le=1)
+    """A share of the hypervolume; 0.001 where it is not given."""
 
 
 Runtime = Literal["eager", "channels_last", "compile", "onnx", "csr", "2:4"]
@@ -166,7 +185,7 @@ class Stopping(Part):
     @model_validator(mode="before")
     @classmethod
     def _in_a_word(cls, given: Any) -> Any:
-        """`stopping: none`, or `halving`; YAML reads `off` and `on` as booleans."""
+        """`stopping: none`, or `halving`, or whether."""
         if isinstance(given, bool):
             return {"rule": "halving" if given else "none"}
         return {"rule": given} if isinstance(given, str) else given

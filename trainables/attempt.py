@@ -25,7 +25,7 @@ from sparsweep.trainables.compact.removal import InexactCompactionError
 from sparsweep.trainables.judgement import LENIENT, Judge
 from sparsweep.trainables.measures.device import device_label
 from sparsweep.trainables.point import Point
-from sparsweep.trainables.record import State, StorageFullError, TrialFolder, TrialRecord, is_full, now_ms
+from sparsweep.trainables.record import BEGAN, State, StorageFullError, TrialFolder, TrialRecord, is_full, now_ms
 from sparsweep.trainables.training import CompileError, DivergedError
 from sparsweep.trainables.trial import Trial, TrialPlan
 
@@ -71,6 +71,7 @@ class Attempt:
         """Claims the next attempt number and goes on from the last checkpoint, if there is one."""
         started_ms = now_ms()
         number = folder.claim_attempt()
+        (folder.attempt(number) / BEGAN).touch()
         trial = Trial.start(plan, folder.attempt(number), device)
         for older in range(number - 1, 0, -1):
             path = folder.attempt(older) / "checkpoint.pt"
@@ -159,6 +160,7 @@ class Attempt:
             state=state, reason=reason, points=points, rungs=tuple(self.trial.rungs),
             epochs=tuple(self.trial.epochs), started_ms=self.started_ms, ended_ms=now_ms(),
             seconds={phase: round(s, 4) for phase, s in self.trial.seconds.items()}, environment=environment(),
+            slot=plan.slot, earlier_s=self.folder.held_before(self.number),
         )  # fmt: skip
 
 
@@ -208,9 +210,12 @@ def _run_trial(
 def lost(plan: TrialPlan, folder: TrialFolder, reason: str) -> TrialRecord | None:
     """The failure of a trial whose process died before it could say so; None if it had committed after all."""
     number = folder.newest_attempt() or folder.claim_attempt()
+    began, now = folder.attempt(number) / BEGAN, now_ms()
+    started_ms = min(round(1e3 * began.stat().st_mtime), now) if began.exists() else now
     record = TrialRecord(
         number=plan.number, attempt=number, setting=plan.setting, seed=plan.seed, state="failed", reason=reason,
-        points=(), epochs=(), started_ms=now_ms(), ended_ms=now_ms(), seconds={}, environment={},
+        points=(), epochs=(), started_ms=started_ms, ended_ms=now, seconds={}, environment={},
+        slot=plan.slot, earlier_s=folder.held_before(number),
     )  # fmt: skip
     return record if folder.commit(record) else folder.record()
 

@@ -13,12 +13,13 @@ changes nothing and is told so. An attempt that sees a newer attempt's folder is
 import contextlib
 import errno
 import json
+import math
 import os
 import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -83,6 +84,15 @@ class TrialRecord:
     """Versions, device and host of the process that ran it."""
     rungs: tuple[Rung, ...] = ()
     """At which it was judged."""
+    slot: Mapping[str, float] = field(default_factory=dict)
+    """What it held while it ran: shares of `cpu` and `gpu`; empty in records of before these were kept."""
+    earlier_s: float = 0.0
+    """Seconds that earlier attempts held a slot before they were preempted or lost."""
+
+    @property
+    def held_s(self) -> float:
+        """Seconds that the trial held a slot, in all its attempts."""
+        return max(self.ended_ms - self.started_ms, 0) / 1e3 + self.earlier_s
 
     @property
     def method(self) -> str:
@@ -103,9 +113,12 @@ class TrialRecord:
         fields = dict(data)
         if (schema := fields.pop("schema", None)) != SCHEMA:
             raise ValueError(f"trial record of schema {schema}; this sparsweep reads schema {SCHEMA}: use its version")
-        fields["points"] = tuple(_confined(Point.from_json(point)) for point in fields["points"])
+        fields["points"] = tuple(confined(Point.from_json(point)) for point in fields["points"])
         fields["epochs"] = tuple(Epoch(**epoch) for epoch in fields["epochs"])
         fields["rungs"] = tuple(Rung(epoch=r["epoch"], values=tuple(r["values"])) for r in fields.get("rungs", ()))
+        amounts = {**fields.get("slot", {}), "earlier_s": fields.get("earlier_s", 0.0)}
+        if bad := [f"{name} = {amount}" for name, amount in amounts.items() if not 0 <= amount < math.inf]:
+            raise ValueError(f"trial record with {', '.join(bad)}: what a trial held is finite and not below 0")
         return cls(**fields)
 
 
@@ -113,13 +126,17 @@ _NETWORK = re.compile(r"attempt-[0-9]{1,9}/[\w-]{1,64}", re.ASCII)
 _CUT = re.compile(r"[\w-]{1,64}", re.ASCII)
 
 
-def _confined(point: Point) -> Point:
+def confined(point: Point) -> Point:
     """The point, if the files that it names lie in its trial's folder. Raises ValueError."""
     if point.network is not None and not _NETWORK.fullmatch(point.network):
         raise ValueError(f"network {point.network[:60]!r} is not one of the trial's own: it must be attempt-N/NAME")
     if not _CUT.fullmatch(point.cut):
         raise ValueError(f"cut {point.cut[:60]!r} is not a name: it must be letters, digits, - and _")
     return point
+
+
+BEGAN = "began"
+"""File in an attempt's folder, written when the attempt begins."""
 
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -215,6 +232,10 @@ class TrialFolder:
     def attempt(self, number: int) -> Path:
         return self.path / f"attempt-{number}"
 
+    def held_before(self, attempt: int) -> float:
+        """Seconds that older attempts held a slot: each from its beginning to the last that it wrote."""
+        return sum(_lived_s(self.attempt(number)) for number in range(1, attempt))
+
     def commit(self, record: TrialRecord) -> bool:
         """True if this record is now the trial's; False if a newer attempt exists or another one was committed."""
         if self.newest_attempt() > record.attempt:
@@ -244,6 +265,14 @@ class TrialFolder:
             return record
         except (KeyError, TypeError, AttributeError) as fault:
             raise ValueError(f"{path} is damaged ({type(fault).__name__}: {fault}): {AGAIN}") from fault
+
+
+def _lived_s(attempt: Path) -> float:
+    """Both ends by the storage's own clock; 0 where the attempt left no sign."""
+    with contextlib.suppress(OSError):
+        began = (attempt / BEGAN).stat().st_mtime
+        return max(max(path.stat().st_mtime for path in attempt.iterdir()) - began, 0.0)
+    return 0.0
 
 
 @dataclass(frozen=True)

@@ -139,8 +139,14 @@ class Ledger:
         _log(self.client, self.run_id, metrics=[metric("hypervolume", value, at, step) for step, at, value in new])
         self._frontier_steps |= {step for step, _, _ in new}
 
-    def finish(self, status: Literal["FINISHED", "FAILED", "KILLED"] = "FINISHED") -> None:
-        """Ends the parent run; KILLED is a sweep that was stopped and may be resumed."""
+    def finish(self, status: Literal["FINISHED", "FAILED", "KILLED"] = "FINISHED", *, ended: str | None = None) -> None:
+        """Ends the parent run; KILLED is a sweep that was stopped and may be resumed.
+
+        Args:
+            ended: what ended the search, kept as the tag `sparsweep.ended`.
+        """
+        if ended is not None:
+            self.client.set_tag(self.run_id, "sparsweep.ended", ended[:TEXT_LIMIT])
         if self.client.get_run(self.run_id).info.status != status:
             self.client.set_terminated(self.run_id, status)
 

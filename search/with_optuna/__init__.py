@@ -1,4 +1,4 @@
-"""The study: what was proposed and what came of it. The only importer of optuna.
+"""The study: what was proposed and what came of it, and pictures of it. The only importer of optuna.
 
 One row a network: by default its value is what its own curve is worth (`curve.curve_value`), which is stationary.
 Sixteen rows a network, one a cut, found curves of 0.949 on recorded trials of the digits where one row found 0.956, and
@@ -10,6 +10,7 @@ import warnings
 
 import optuna
 
+from sparsweep.search.with_optuna.pictures import Picture, StudyView
 from sparsweep.search.with_optuna.proposer import Told
 from sparsweep.search.with_optuna.storage import OUTAGES, delete, open_storage, reason_of, without_password
 from sparsweep.search.with_optuna.study import Outcome, PointsStudy, Study
@@ -18,5 +19,6 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning, module=r"sparsweep\..*|optuna\..*")
 
 __all__ = [
-    "OUTAGES", "Outcome", "PointsStudy", "Study", "Told", "delete", "open_storage", "reason_of", "without_password",
+    "OUTAGES", "Outcome", "Picture", "PointsStudy", "Study", "StudyView", "Told", "delete", "open_storage", "reason_of",
+    "without_password",
 ]  # fmt: skip

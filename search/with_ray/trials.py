@@ -81,7 +81,7 @@ def plan_as_json(plan: TrialPlan) -> dict[str, Any]:
         "code_root": str(plan.code_root) if plan.code_root else None,
         "task": plan.task.as_json(),
         "layer_times": plan.layer_times.as_json() if plan.layer_times else None, "rungs": list(plan.rungs),
-        "judged_on_the_way": plan.judged_on_the_way,
+        "judged_on_the_way": plan.judged_on_the_way, "slot": dict(plan.slot),
     }  # fmt: skip
 
 
@@ -94,6 +94,7 @@ def plan_from(data: Mapping[str, Any]) -> TrialPlan:
     return TrialPlan(
         number=data["number"], setting=data["setting"], seed=data["seed"], fixed=data["fixed"], task=task,
         code_root=Path(code) if code else None, layer_times=LayerTimes.from_json(times) if times else None,
+        slot=data["slot"],
         rungs=tuple(data["rungs"]), judged_on_the_way=data["judged_on_the_way"],
     )  # fmt: skip
 

@@ -1,6 +1,7 @@
 """The clerk between proposals and slots: answers at once, tells behind, loses nothing when it closes."""
 
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +18,15 @@ class Proposals:
         self.left = [0, 1, 2]
         self.at_work: dict[int, Any] = {}
         self.told: list[tuple[int, str | None]] = []
+        self.why: str | None = None
+        self.withdrawn: list[int] = []
+
+    def enough(self, at_work: int) -> str | None:
+        return self.why
+
+    def withdraw(self, number: int) -> None:
+        del self.at_work[number]
+        self.withdrawn.append(number)
 
     def exhausted(self) -> bool:
         return not self.left and not self.at_work
@@ -122,3 +132,31 @@ def test_a_mistake_of_our_own_is_not_tried_again() -> None:
     clerk = started(proposals)
     with pytest.raises(ZeroDivisionError):
         clerk.close()
+
+
+def test_what_is_ready_is_taken_back_when_a_record_says_that_it_is_enough() -> None:
+    proposals = Proposals(ahead=3)
+    proposals.left = [SimpleNamespace(number=number) for number in range(3)]  # type: ignore[misc]
+    proposals.next = lambda: _handed(proposals)  # type: ignore[method-assign]
+    clerk = started(proposals)
+    assert taken(clerk).number == 0
+    deadline = time.monotonic() + 10
+    while proposals.left:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    proposals.why = "it is enough"
+    clerk.ended(0)
+    while not proposals.told or proposals.at_work:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    assert proposals.withdrawn == [2, 1]
+    assert clerk.next() is None
+    clerk.close()
+
+
+def _handed(proposals: Proposals) -> Any:
+    if not proposals.left or proposals.why:
+        return None
+    plan: Any = proposals.left.pop(0)
+    proposals.at_work[plan.number] = plan
+    return plan

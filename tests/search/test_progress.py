@@ -3,12 +3,15 @@
 import io
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from sparsweep.search.budget import Account
 from sparsweep.search.progress import Progress, clock
+from sparsweep.spaces.sweep_file import Budget, Price, Resources
 from tests.search.points import make_point
 from tests.search.records import make_record
 
@@ -46,7 +49,7 @@ def test_the_line_counts_trials_and_names_the_best(progress: Progress, monkeypat
     monkeypatch.setattr(time, "monotonic", lambda: 1083.0)
     assert progress.line() == (
         "[1:23] searching: 1/4 done, 2 running, 1 failed, best accuracy 0.9000, "
-        "hypervolume 0.4500 (accuracy x macs removed), about 0:02 left"
+        "hypervolume 0.4500 (accuracy x macs removed), 0.000556 CPU h, about 0:02 left"
     )
 
 
@@ -79,9 +82,33 @@ def test_the_status_file_says_the_same(progress: Progress) -> None:
     status = json.loads(progress.status.read_text())
     assert status.pop("at_ms") > 1_700_000_000_000
     assert status == {
-        "budget": 4, "done": 1, "failed": 2, "running": 1, "best_accuracy": 0.9, "hypervolume": 0.45,
-        "reasons": {"diverged": 2}, "phase": "searching",
+        "budget": 4, "done": 1, "failed": 2, "stopped": 0, "running": 1, "best_accuracy": 0.9, "hypervolume": 0.45,
+        "reasons": {"diverged": 2}, "phase": "searching", "ended": None,
+        "spent": {"trials": 3, "cpu_hours": pytest.approx(3 / 3600), "gpu_hours": 0.0, "cost": None},
     }  # fmt: skip
+
+
+def test_why_the_search_ended_is_said_and_written(progress: Progress, capsys: pytest.CaptureFixture[str]) -> None:
+    progress.search_ended("all 4 trials have ended")
+    assert capsys.readouterr().err == "the search has ended: all 4 trials have ended\n"
+    assert json.loads(progress.status.read_text())["ended"] == "all 4 trials have ended"
+
+
+def test_what_was_spent_and_what_is_expected_are_on_the_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "monotonic", lambda: 1000.0)
+    budget = Budget(trials=100, cost=20, cost_per_hour=Price(gpu=4.0))
+    progress = Progress(100, ("sparsity",), tmp_path / "status.json", Account(budget, Resources(gpu=0.5)))
+    progress.started(1)
+    half_an_hour = replace(make_record(0, make_point(0)), started_ms=0, ended_ms=1_800_000)
+    progress.ended(half_an_hour)
+    # 0.25 GPU h cost 1; 19 more trials can be paid, of half an hour each
+    assert progress.line().endswith(
+        "(accuracy x sparsity), 0.250 GPU h, cost 1 of 20, about 9:30:00 and 19 in cost left"
+    )
+    assert progress.used_share() == 0.05
+    progress.limited(4.0)
+    monkeypatch.setattr(time, "monotonic", lambda: 1003.0)
+    assert progress.used_share() == 0.75
 
 
 def test_off_a_terminal_the_last_line_is_printed_and_what_is_said_is_not_markup(tmp_path: Path) -> None:

@@ -421,6 +421,53 @@ def test_a_lost_proposal_is_taken_from_its_record_though_the_study_is_lost_too(
     assert again.store.folder(1).proposal() == {"number": 1, "setting": rows[1], "seed": 1}
 
 
+def test_nothing_more_is_handed_out_when_it_is_enough_and_what_is_at_work_ends(driver: Make) -> None:
+    said: dict[str, str | None] = {"why": None}
+    proposals = driver(budget=9, enough=lambda at_work: said["why"])
+    assert proposals.next() is not None
+    said["why"] = "20 of 20 in cost are spent"
+    assert proposals.next() is None
+    assert not proposals.exhausted()
+    commit(proposals.store, make_record(0, HALF))
+    proposals.ended(0)
+    assert proposals.exhausted()
+    assert proposals.why() == "20 of 20 in cost are spent"
+    said["why"] = None  # the last trial brought the hypervolume on after all
+    assert not proposals.exhausted()
+    assert next(iter(handed_out(proposals))) == 1
+
+
+def test_how_many_are_at_work_decides_whether_another_may_begin(driver: Make) -> None:
+    proposals = driver(budget=9, enough=lambda at_work: "no room" if at_work >= 2 else None)
+    assert list(handed_out(proposals)) == [0, 1]
+    assert not proposals.exhausted()
+
+
+def test_why_a_sweep_has_ended(driver: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "monotonic", lambda: 100.0)
+    proposals = driver(budget=1, deadline=100.0)
+    assert proposals.why() == "the time limit is reached"
+    done = driver(budget=1)
+    handed_out(done)
+    commit(done.store, make_record(0, HALF))
+    done.ended(0)
+    assert done.why() == "all 1 trials have ended"
+
+
+def test_a_trial_that_has_not_begun_goes_back_in_line(driver: Make) -> None:
+    proposals = driver(budget=2)
+    rows = handed_out(proposals)
+    proposals.withdraw(1)
+    assert list(proposals.at_work) == [0]
+    assert handed_out(proposals) == {1: rows[1]}
+
+
+def test_a_plan_says_what_its_slot_holds(driver: Make) -> None:
+    plan = driver(slot={"cpu": 2.0, "gpu": 0.5}).next()
+    assert plan is not None
+    assert plan.slot == {"cpu": 2.0, "gpu": 0.5}
+
+
 def test_a_curve_without_a_feasible_point_is_told_by_how_far_its_nearest_misses() -> None:
     rules = (Constraint.parse("accuracy >= 0.95"), Constraint.parse("sparsity >= 0.8"), Constraint.parse("speedup > 2"))
     told = outcome_of(make_record(0, *CURVE), ("macs_removed",), rules, single_point=False)

@@ -120,7 +120,8 @@ def test_all_faults_come_at_once_in_the_order_of_the_file(tmp_path: Path, catalo
         ("budget: {time_limit: 10 min}", f"budget.time_limit: '10 min' {DURATION}"),
         ("budget: {time_limit: 0}", "budget.time_limit: 0 must be more than 0 seconds and at most 366 days"),
         ("budget: {epoch: 3}", "budget.epoch: unknown key; did you mean epochs?"),
-        ("budget: {zzz: 3}", "budget.zzz: unknown key (allowed: trials, epochs, time_limit)"),
+        ("budget: {zzz: 3}", "budget.zzz: unknown key (allowed: trials, epochs, time_limit, gpu_hours, cpu_hours, "
+         "cost, cost_per_hour, patience, min_growth)"),
         ("trial: {cuts: 300}", "trial.cuts: 300 is not allowed: it must be a whole number from 1 to 256"),
         ("trial: {descent: nestd}", "trial.descent: 'nestd' is not allowed: it must be one of nested, none; did you "
          "mean nested?"),
@@ -227,7 +228,7 @@ def test_a_file_whose_name_cannot_be_the_sweeps(catalogue: Catalogue) -> None:
     ("source", "message"),
     [
         ("digit", r"^unknown preset 'digit'; did you mean digits\? \(presets: digits, gss-mnist, lenet300-mnist, "
-         r"lenet5-mnist; or give the path of a YAML file\)$"),
+         r"lenet5-mnist, resnet20-cifar10; or give the path of a YAML file\)$"),
         ("nowhere/digits.yaml", r"^nowhere/digits.yaml: there is no such file; did you mean digits\? \(presets: "),
         ("/dev/null", "^/dev/null: is not a regular file: give a YAML file$"),
         ("a\0b", "cannot be a path: give a preset's name or a YAML file$"),
@@ -282,6 +283,10 @@ KEYS = [
     "network",
     "granularity",
     "time_limit",
+    "gpu_hours",
+    "cost",
+    "cost_per_hour",
+    "min_growth",
 ]
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8),

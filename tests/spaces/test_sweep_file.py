@@ -30,7 +30,17 @@ def test_everything_but_the_task_has_a_default(catalogue: Catalogue) -> None:
         "space": {},
         "objectives": {"accuracy": "max", "sparsity": "max", "speedup": "max"},
         "constraints": [],
-        "budget": {"trials": 24, "epochs": 20, "time_limit": None},
+        "budget": {
+            "trials": 24,
+            "epochs": 20,
+            "time_limit": None,
+            "gpu_hours": None,
+            "cpu_hours": None,
+            "cost": None,
+            "cost_per_hour": None,
+            "patience": None,
+            "min_growth": None,
+        },
         "trial": {},
         "resources": {"cpu": 1.0, "gpu": 0.0, "slots": None},
         "timing": {"runtimes": ["eager"], "batch": 32, "threads": 1, "look_up": False},
@@ -46,7 +56,7 @@ def test_a_key_without_value_is_its_default(catalogue: Catalogue) -> None:
     assert sweep_of("constraints:\nbudget:\n", catalogue) == sweep_of("", catalogue)
 
 
-@pytest.mark.parametrize("name", ["digits", "gss-mnist", "lenet300-mnist", "lenet5-mnist"])
+@pytest.mark.parametrize("name", ["digits", "gss-mnist", "lenet300-mnist", "lenet5-mnist", "resnet20-cifar10"])
 def test_presets_load_and_survive_being_written(name: str) -> None:
     catalogue = installed.catalogue()
     sweep = load_sweep(name, catalogue)
@@ -56,7 +66,7 @@ def test_presets_load_and_survive_being_written(name: str) -> None:
 
 
 def test_presets_say_what_they_are() -> None:
-    assert list(presets()) == ["digits", "gss-mnist", "lenet300-mnist", "lenet5-mnist"]
+    assert list(presets()) == ["digits", "gss-mnist", "lenet300-mnist", "lenet5-mnist", "resnet20-cifar10"]
     assert presets()["digits"].startswith("Real 8x8 digits, no download")
     assert all(20 < len(line) <= 110 for line in presets().values())
 
@@ -186,3 +196,14 @@ def test_a_catalogue_that_contradicts_itself_is_refused() -> None:
     message = "the catalogue contradicts itself: m: steps: low 0 is not allowed: it must be a whole number from 1 to 9"
     with pytest.raises(ValueError, match=message):
         Catalogue(methods={"m": entry}, networks={}, data={}, trial={})
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"), [("none", "none"), ("halving", "halving"), ("false", "none"), ("true", "halving"),
+                       ("{rule: halving, reduction: 4, first: 2}", "halving")],
+)  # fmt: skip
+def test_stopping_in_a_word_or_in_full(text: str, rule: str, catalogue: Catalogue) -> None:
+    sweep = sweep_of(f"stopping: {text}\n", catalogue)
+    assert sweep.stopping.rule == rule
+    assert sweep.stopping.reduction == (4 if "4" in text else 3)
+    assert sweep.identity() == sweep_of("", catalogue).identity(), "it may change when a sweep is resumed"

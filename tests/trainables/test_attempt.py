@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from sparsweep.trainables import attempt as attempt_module
 from sparsweep.trainables.attempt import Attempt, FencedError, PreemptedError, lost, own_front, reason_of, run_trial
 from sparsweep.trainables.methods.gasl import Gasl
 from sparsweep.trainables.point import Point
-from sparsweep.trainables.record import StorageFullError, TrialFolder, TrialRecord
+from sparsweep.trainables.record import BEGAN, StorageFullError, TrialFolder, TrialRecord
 from sparsweep.trainables.trial import Trial, TrialPlan
 from tests.trainables.nets import plan
 from tests.trainables.test_point import POINT
@@ -314,3 +315,29 @@ def test_a_full_disk_leaves_the_trial_unfinished_and_it_goes_on_when_there_is_ro
             run_trial(plan(**SHORT), folder)
     assert folder.record() is None
     assert run_trial(plan(**SHORT), folder).state == "done"
+
+
+def test_earlier_attempts_are_charged_from_their_beginning_to_their_last_sign_of_life(tmp_path: Path) -> None:
+    folder = TrialFolder(tmp_path / "00000")
+    for number, lived in ((1, 30.0), (2, 12.5)):
+        attempt = folder.attempt(folder.claim_attempt())
+        for name, at in ((BEGAN, 1000.0), ("checkpoint.pt", 1000.0 + lived), ("other.json", 1001.0)):
+            (attempt / name).touch()
+            os.utime(attempt / name, (at, at))
+        assert folder.newest_attempt() == number
+    folder.attempt(folder.claim_attempt())  # lost before it began
+    assert folder.held_before(1) == 0
+    assert folder.held_before(2) == 30.0
+    assert folder.held_before(4) == 42.5
+
+
+def test_a_lost_trial_is_charged_until_its_loss_is_noticed(tmp_path: Path) -> None:
+    folder = TrialFolder(tmp_path / "00000")
+    began = folder.attempt(folder.claim_attempt()) / BEGAN
+    began.touch()
+    os.utime(began, (began.stat().st_mtime - 90, began.stat().st_mtime - 90))
+    record = lost(replace(plan(), slot={"cpu": 2.0, "gpu": 0.5}), folder, "its process died")
+    assert record is not None
+    assert 89 < record.held_s < 600
+    assert record.slot == {"cpu": 2.0, "gpu": 0.5}
+    assert folder.record() == record

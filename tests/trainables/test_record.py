@@ -41,6 +41,15 @@ def test_a_record_survives_json_and_names_its_method() -> None:
     assert again.method == "gasl"
 
 
+def test_what_a_trial_held_is_its_own_time_and_that_of_earlier_attempts() -> None:
+    old = RECORD.as_json()
+    del old["slot"], old["earlier_s"]  # a record of before they were kept
+    assert (TrialRecord.from_json(old).slot, TrialRecord.from_json(old).held_s) == ({}, 2.0)
+    assert replace(RECORD, earlier_s=30.0).held_s == 32.0
+    with pytest.raises(ValueError, match=r"with cpu = inf, earlier_s = -1: .* finite and not below 0"):
+        TrialRecord.from_json({**old, "slot": {"cpu": float("inf"), "gpu": 1}, "earlier_s": -1})
+
+
 def test_a_record_of_another_schema_is_refused() -> None:
     with pytest.raises(ValueError, match="trial record of schema 2; this sparsweep reads schema 1"):
         TrialRecord.from_json({**RECORD.as_json(), "schema": 2})
