@@ -116,7 +116,7 @@ def test_a_sweep_learns_from_an_earlier_one_that_may_go_afterwards(tmp_path: Pat
     shutil.rmtree(tmp_path / "sweeps" / "old")
     resumed = driver_of(job)
     assert [told.row for told in resumed.study.earlier] == old
-    assert answer(resumed, 1) == [old[0]]  # the known-good one, as in the earlier sweep
+    assert answer(resumed, 1)[0] not in (*old, *rows)
     assert resumed.store.numbers() == [0, 1, 2, 3, 4]
     assert [trial.number for trial in resumed.study.study.trials if trial.state.name != "WAITING"] == [0, 1, 2, 3, 4]
 
