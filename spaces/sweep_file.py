@@ -210,7 +210,7 @@ class Resources(Part):
 class Sampler(Part):
     """How settings are proposed; the seed fixes proposals and trainings alike."""
 
-    name: Literal["auto", "tpe", "gp", "nsga2", "random"] = "tpe"
+    name: Literal["auto", "tpe", "gp", "nsga2", "random"] = "auto"
     seed: int = Field(default=0, ge=0, le=2**32 - 1)
 
 

