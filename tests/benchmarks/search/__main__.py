@@ -102,7 +102,7 @@ def tell(benchmark: Benchmark, outcome: Outcome, *, command: str) -> int:
     judged = verdicts(found, benchmark.contenders, benchmark.end_s)
     said = [text if met is None else f"{text}: {'met' if met else 'MISSED'}" for text, met in judged]
     notes = remarks(benchmark.contenders, outcome.missing, benchmark.axis, benchmark.slots)
-    print("\n".join([lines_as_text(head, lines, left=1), "", *said, "", *notes]))
+    print("\n".join([lines_as_text(head, lines, left=1), "", *said, *([""] if said else []), *notes]))
     if benchmark.seeds < FULL_SEEDS or not set(CONTENDERS) <= set(benchmark.contenders):
         return 0
     title = f"Search against time: {benchmark.preset}"

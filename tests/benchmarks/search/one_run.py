@@ -23,6 +23,7 @@ from tests.benchmarks.search.kept import Run
 from tests.benchmarks.search.over_time import front_of
 
 LOOK_S = 0.25
+LAST_LINES = 6
 QUIET = {"TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1", "RAY_AIR_NEW_OUTPUT": "0", "RAY_USAGE_STATS_ENABLED": "0"}
 """Ray's own loggers and reports cost its users time: peers have them off, as ours does."""
 
@@ -101,7 +102,8 @@ def _work(contender: Contender, contest: Contest, start: Start, tick: Callable[[
 
 
 def _last_words(folder: Path) -> str:
-    return (folder / "output.txt").read_text(errors="replace").strip()[-2000:] or "it said nothing"
+    lines = (folder / "output.txt").read_text(errors="replace").strip().splitlines()
+    return "\n".join(lines[-LAST_LINES:]) or "it said nothing"
 
 
 def points_of_sweep(contest: Contest, prompt: float) -> Iterator[Measured]:

@@ -8,6 +8,7 @@ Both use their processes again for the next trial. Run in a process of its own u
 
 import argparse
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from ray.air.integrations.mlflow import MLflowLoggerCallback
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 
+from sparsweep.spaces.space import Space
 from tests.benchmarks.search.contest import Contest, parameters_of, row_of, suggested
 
 OBJECTIVES = ["accuracy", "removed"]
@@ -66,16 +68,23 @@ class EpochByEpoch(tune.Trainable):  # type: ignore[misc]
         return {**both, "done": epoch == self.contest.epochs}
 
 
+@dataclass(frozen=True)
+class Defined:
+    """The space, defined by run so that conditions hold; a class, as OptunaSearch pickles it with itself."""
+
+    space: Space
+    contest: str
+
+    def __call__(self, trial: Any) -> dict[str, Any]:
+        self.space.row(suggested(trial))
+        return {"contest": self.contest}
+
+
 def search_of(contest: Contest, path: Path, **goal: Any) -> OptunaSearch:
-    """OptunaSearch over the contest's space, defined by run so that conditions hold."""
+    """OptunaSearch over the contest's space, the known-good settings first."""
     space = contest.space()
-
-    def define(trial: Any) -> dict[str, Any]:
-        space.row(suggested(trial))
-        return {"contest": str(path)}
-
     return OptunaSearch(
-        space=define, points_to_evaluate=[parameters_of(space, row) for row in contest.known_good],
+        space=Defined(space, str(path)), points_to_evaluate=[parameters_of(space, row) for row in contest.known_good],
         sampler=optuna.samplers.TPESampler(seed=contest.seed), **goal,
     )  # fmt: skip
 
