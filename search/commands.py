@@ -174,22 +174,24 @@ def _state(folder: "SweepFolder") -> dict[str, Any]:
     with suppress(OSError, ValueError):  # not written yet, or damaged: the records are what counts
         known = json.loads((folder.path / "status.json").read_text())
     ended = store.ended()
-    if known.get("done", 0) + known.get("failed", 0) != ended or ended == 0:
+    if sum(known.get(state, 0) for state in ("done", "failed", "stopped")) != ended or ended == 0:
         known = {**_counted(list(store.records())), "hypervolume": known.get("hypervolume")}
     held, complete = folder.is_held(where), ended >= sweep.budget.trials
     return {
         "sweep": folder.name, "state": "running" if held else "finished" if complete else "stopped",
-        "done": known["done"], "failed": known["failed"], "trials": sweep.budget.trials,
+        "done": known["done"], "stopped_early": known.get("stopped", 0), "failed": known["failed"],
+        "trials": sweep.budget.trials,
         "best_accuracy": known["best_accuracy"] if known["done"] else None, "hypervolume": known["hypervolume"],
         "reasons": known["reasons"],
     }  # fmt: skip
 
 
 def _counted(records: "list[TrialRecord]") -> dict[str, Any]:
-    failed = [record for record in records if record.state == "failed"]
+    failed, stopped = ([record for record in records if record.state == state] for state in ("failed", "stopped"))
     accuracies = [point.accuracy for record in records for point in record.points]
     return {
-        "done": len(records) - len(failed), "failed": len(failed), "best_accuracy": max(accuracies, default=None),
+        "done": len(records) - len(failed) - len(stopped), "stopped": len(stopped), "failed": len(failed),
+        "best_accuracy": max(accuracies, default=None),
         "reasons": {str(r.reason): sum(o.reason == r.reason for o in failed) for r in failed},
     }  # fmt: skip
 
@@ -201,12 +203,13 @@ def _status_table(states: list[dict[str, Any]]) -> Any:
     from sparsweep.search.figures import UNKNOWN
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False)
-    for header in ("sweep", "state", "done", "failed", "trials", "best accuracy", "hypervolume"):
+    for header in ("sweep", "state", "done", "stopped early", "failed", "trials", "best accuracy", "hypervolume"):
         table.add_column(header)
     for state in states:
         best, volume = state["best_accuracy"], state["hypervolume"]
         table.add_row(
-            state["sweep"], state["state"], str(state["done"]), str(state["failed"]), str(state["trials"]),
+            state["sweep"], state["state"],
+            *(str(state[name]) for name in ("done", "stopped_early", "failed", "trials")),
             f"{best:.4f}" if best is not None else UNKNOWN, f"{volume:.4f}" if volume is not None else UNKNOWN,
         )  # fmt: skip
     return table

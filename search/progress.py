@@ -28,10 +28,17 @@ class Tally:
     budget: int
     done: int = 0
     failed: int = 0
+    stopped: int = 0
+    """Early, by the sweep's judge; they count as trials of the budget."""
     running: int = 0
     best_accuracy: float = 0.0
     hypervolume: float = 0.0
     reasons: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def ended(self) -> int:
+        """How many trials have an outcome, whichever."""
+        return self.done + self.failed + self.stopped
 
 
 class Progress:
@@ -66,12 +73,14 @@ class Progress:
             if record.state == "failed":
                 tally.failed += 1
                 tally.reasons[str(record.reason)] = tally.reasons.get(str(record.reason), 0) + 1
+            elif record.state == "stopped":
+                tally.stopped += 1
             else:
                 tally.done += 1
                 tally.best_accuracy = max([tally.best_accuracy, *(point.accuracy for point in record.points)])
                 tally.hypervolume = self.front.take(record.points)
             self.spent.append((record.ended_ms - record.started_ms) / 1e3)
-            step = tally.done + tally.failed
+            step = tally.ended
             self.history.append((step, record.ended_ms, tally.hypervolume))
         with contextlib.suppress(OSError):  # a full disk: the records are what counts
             write_atomically(self.status, json.dumps({**asdict(self.tally), "phase": self.phase, "at_ms": now_ms()}))
@@ -95,7 +104,7 @@ class Progress:
         """Expected seconds until the trials are done; None before the first has ended."""
         if not self.spent:
             return None
-        rest = self.tally.budget - self.tally.done - self.tally.failed
+        rest = self.tally.budget - self.tally.ended
         expected = rest * (sum(self.spent) / len(self.spent)) / max(self.slots, 1)
         return expected if self.deadline is None else min(expected, max(self.deadline - time.monotonic(), 0))
 
@@ -104,9 +113,11 @@ class Progress:
         t, left = self.tally, self.left_s()
         rest = "" if left is None or self.phase != "searching" else f", about {clock(left)} left"
         names = " x ".join(("accuracy", self.axes[0].replace("_", " ")))
+        stopped = f"{t.stopped} stopped early, " if t.stopped else ""
         return (
             f"[{clock(time.monotonic() - self.began)}] {self.phase}: {t.done}/{t.budget} done, {t.running} running, "
-            f"{t.failed} failed, best accuracy {t.best_accuracy:.4f}, hypervolume {t.hypervolume:.4f} ({names}){rest}"
+            f"{stopped}{t.failed} failed, best accuracy {t.best_accuracy:.4f}, hypervolume {t.hypervolume:.4f} "
+            f"({names}){rest}"
         )
 
     @contextmanager
@@ -143,7 +154,7 @@ class Progress:
 
         t = self.tally
         reasons = [Text(f"  failed {n}x: {why}", style="red") for why, n in list(t.reasons.items())[:3]]
-        bar: Any = ProgressBar(total=max(t.budget, 1), completed=t.done + t.failed, width=48)
+        bar: Any = ProgressBar(total=max(t.budget, 1), completed=t.ended, width=48)
         return Group(Text(self.line()), bar, *reasons)
 
 

@@ -7,14 +7,16 @@ brings the two together after any interruption.
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from sparsweep.search.curve import AXES, curve_value
+from sparsweep.search.stopping import rungs_of
 from sparsweep.search.with_optuna import Outcome, Study
 from sparsweep.spaces.constraint import Constraint
 from sparsweep.spaces.space import Row
+from sparsweep.spaces.sweep_file import Stopping
 from sparsweep.trainables.attempt import PREEMPTED, lost, was_preempted
 from sparsweep.trainables.death import Death
 from sparsweep.trainables.measures.layer_times import LayerTimes
@@ -34,6 +36,12 @@ FALSE_STARTS = 3
 """So often a trial's process may die before the trial has begun: that says something of its machine, not of it."""
 MOST_ATTEMPTS = 20
 """A trial whose nodes died so often is given up: perhaps it is the trial that kills them."""
+
+
+class Listener(Protocol):
+    """Hears what came of every trial."""
+
+    def take(self, record: TrialRecord) -> None: ...
 
 
 @dataclass(kw_only=True)
@@ -66,6 +74,9 @@ class Proposals:
     false_starts: Counter[int] = field(default_factory=Counter)
     unsure: bool = False
     """Whether the last proposal was cut short, so that the study may hold one that is not known here."""
+    stopping: Stopping = field(default_factory=Stopping)
+    judge: "Listener | None" = None
+    """Is told every record, so that it can judge trials; None where nobody judges."""
     fence: Callable[[], None] = lambda: None
     """Raises where another driver has taken the sweep over: nothing more is handed out or told."""
 
@@ -113,14 +124,12 @@ class Proposals:
         seed = self.seed * 100_003 + number
         self.store.folder(number).propose(number, row, seed)
         plan = TrialPlan(
-            number=number,
-            setting=row,
-            seed=seed,
-            task=self.task,
-            fixed=self.fixed,
-            code_root=self.code_root,
-            layer_times=self.layer_times,
-        )
+            number=number, setting=row, seed=seed, task=self.task, fixed=self.fixed, code_root=self.code_root,
+            layer_times=self.layer_times, judged_on_the_way=self.judge is not None and self.stopping.descents,
+        )  # fmt: skip
+        if self.judge is not None:
+            rungs = rungs_of(plan.options().epochs, reduction=self.stopping.reduction, first=self.stopping.first)
+            plan = replace(plan, rungs=rungs)
         self.at_work[number] = plan
         if self.left and self.left[0][0] == number:
             self.left.popleft()
@@ -177,6 +186,8 @@ class Proposals:
 
     def _tell(self, record: TrialRecord) -> None:
         self.study.tell(outcome_of(record, self.axes, self.constraints, single_point=self.single_point))
+        if self.judge is not None:
+            self.judge.take(record)
 
 
 def searched_points(points: Sequence[Point], constraints: Sequence[Constraint]) -> list[Point]:
@@ -190,10 +201,14 @@ def outcome_of(
 ) -> Outcome:
     """What the study is told of a record."""
     attributes: dict[str, Any] = {"seconds": round((record.ended_ms - record.started_ms) / 1e3, 3)}
+    if record.reason is not None:
+        attributes["reason"] = record.reason
+    if record.state == "stopped":
+        reached = {rung.epoch: rung.values for rung in record.rungs}
+        attributes["best_accuracy"] = max(epoch.accuracy for epoch in record.epochs)
+        return Outcome(number=record.number, values=None, attributes=attributes, violations={}, reached=reached)
     if record.state == "failed":
-        return Outcome(
-            number=record.number, values=None, attributes=attributes | {"reason": record.reason}, violations={}
-        )
+        return Outcome(number=record.number, values=None, attributes=attributes, violations={})
     if single_point:
         point = record.points[-1]
         rules = {str(r): r.violation(point.figures()) for r in constraints if r.figure in SEARCHABLE}

@@ -26,6 +26,7 @@ from sparsweep.search.clerk import Clerk
 from sparsweep.search.curve import AXES, LOOKED_UP, curve_value, search_axes
 from sparsweep.search.delivery import Delivered, Run, deliver
 from sparsweep.search.home import Home
+from sparsweep.search.judging import SweepJudge
 from sparsweep.search.lease import FencedOutError, Lease
 from sparsweep.search.meter import layer_times_of
 from sparsweep.search.progress import Progress
@@ -38,6 +39,7 @@ from sparsweep.search.with_optuna import OUTAGES, PointsStudy, Study, open_stora
 from sparsweep.spaces.space import Choice, Row, Space
 from sparsweep.spaces.sweep_file import SweepFile
 from sparsweep.trainables.attempt import PreemptedError, environment, run_trial
+from sparsweep.trainables.judgement import LENIENT
 from sparsweep.trainables.measures.layer_times import LayerTimes
 from sparsweep.trainables.methods import method_of
 from sparsweep.trainables.record import StorageFullError, TrialRecord, TrialStore, read_whole, write_atomically
@@ -203,11 +205,19 @@ def _proposals(job: Job, progress: Progress, projector: Projector) -> Proposals:
     proposals = Proposals(
         study=study, store=job.store, task=job.task, fixed=job.fixed(), axes=job.axes, constraints=sweep.constraints,
         code_root=job.code_root, single_point=single, budget=sweep.budget.trials, deadline=progress.deadline,
-        seed=sweep.sampler.seed,
-        on_record=on_record,
+        seed=sweep.sampler.seed, on_record=on_record, stopping=sweep.stopping, judge=_judge(job, single),
     )  # fmt: skip
     proposals.reconcile()
     return proposals
+
+
+def _judge(job: Job, single: bool) -> SweepJudge | None:
+    stopping = job.sweep.stopping
+    if stopping.rule == "none":
+        return None
+    return SweepJudge(
+        axes=job.axes, constraints=job.sweep.constraints, reduction=stopping.reduction, single_point=single
+    )  # fmt: skip
 
 
 def _layer_times(job: Job, engine: "Engine", progress: Progress) -> LayerTimes:
@@ -316,7 +326,8 @@ class InlineEngine(Engine):
         try:
             while (plan := proposals.next()) is not None:
                 progress.started(1)
-                run_trial(plan, proposals.store.folder(plan.number), debug=True)
+                judge = proposals.judge if isinstance(proposals.judge, SweepJudge) else LENIENT
+                run_trial(plan, proposals.store.folder(plan.number), debug=True, judge=judge)
                 proposals.ended(plan.number)
         except (KeyboardInterrupt, PreemptedError):
             self.stopped = True
@@ -360,6 +371,9 @@ class RayEngine(Engine):
                 f"no node can give a trial {self.slots.cpu:g} CPUs and {self.slots.gpu:g} GPUs: lower resources in the "
                 "sweep file, add nodes, or, where the cluster grows by itself, say how far: resources: {slots: 8}"
             )
+        judge = None
+        if isinstance(proposals.judge, SweepJudge):
+            proposals.judge = judge = with_ray.remote_judge(proposals.judge)
         faults: list[BaseException] = []
 
         def folder_of(number: int) -> Path:
@@ -367,7 +381,7 @@ class RayEngine(Engine):
 
         def work() -> None:
             try:
-                with_ray.run_trials(clerk, self.slots, folder_of, self.job.folder.path / "ray", stop)
+                with_ray.run_trials(clerk, self.slots, folder_of, self.job.folder.path / "ray", stop, judge)
             except BaseException as fault:
                 faults.append(fault)
 

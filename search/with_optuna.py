@@ -11,7 +11,7 @@ import re
 import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
@@ -43,6 +43,8 @@ class Outcome:
     attributes: Mapping[str, Any]
     violations: Mapping[str, float]
     """Per constraint, how far it is missed; <= 0 where it is met. Only for studies with one point a row."""
+    reached: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
+    """Of a trial that was stopped: by epoch what it was judged by. It is told as pruned."""
 
 
 SCHEMA_WAITS_S = (0.5, 1.0, 2.0, 4.0)
@@ -165,7 +167,14 @@ class Study:
             trial = optuna.Trial(self.study, trial_id)
             for name, violation in outcome.violations.items():
                 trial.set_constraint(name, violation)
-        if outcome.values is None:
+        if outcome.reached:
+            for epoch, values in outcome.reached.items():
+                if len(values) == 1:  # of several objectives a study takes no intermediate values
+                    self.study._storage.set_trial_intermediate_value(trial_id, epoch, values[0])
+            attribute = {str(epoch): list(values) for epoch, values in outcome.reached.items()}
+            self.study._storage.set_trial_user_attr(trial_id, "reached", attribute)
+            self.study.tell(outcome.number, state=TrialState.PRUNED)
+        elif outcome.values is None:
             self.study.tell(outcome.number, state=TrialState.FAIL)
         else:
             self.study.tell(outcome.number, list(outcome.values))

@@ -8,7 +8,16 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, TypeAdapter, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    TypeAdapter,
+    field_validator,
+    model_validator,
+)
 
 from sparsweep.spaces.catalogue import Catalogue, fitted
 from sparsweep.spaces.constraint import Constraint
@@ -143,6 +152,26 @@ class Timing(Part):
         return runtimes
 
 
+class Stopping(Part):
+    """Which trials end early: asynchronous successive halving by what a trial would give if it were cut now."""
+
+    rule: Literal["halving", "none"] = "none"
+    reduction: int = Field(default=3, ge=2, le=100)
+    """Of the trials that come to a rung the best 1 / reduction go on."""
+    first: int | None = Field(default=None, ge=1, le=1_000_000)
+    """Epochs of training before the first rung; each next one is `reduction` times as high."""
+    descents: bool = True
+    """Whether a descent ends that is too far below the front to come back."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_a_word(cls, given: Any) -> Any:
+        """`stopping: none`, or `halving`; YAML reads `off` and `on` as booleans."""
+        if isinstance(given, bool):
+            return {"rule": "halving" if given else "none"}
+        return {"rule": given} if isinstance(given, str) else given
+
+
 class Resources(Part):
     """What one trial occupies."""
 
@@ -189,6 +218,7 @@ class SweepFile(Part):
     resources: Resources = Resources()
     timing: Timing = Timing()
     sampler: Sampler = Sampler()
+    stopping: Stopping = Stopping()
     registry: Registry = Registry()
 
     @field_validator("methods")

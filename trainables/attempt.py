@@ -22,9 +22,10 @@ from pathlib import Path
 import torch
 
 from sparsweep.trainables.compact.removal import InexactCompactionError
+from sparsweep.trainables.judgement import LENIENT, Judge
 from sparsweep.trainables.measures.device import device_label
 from sparsweep.trainables.point import Point
-from sparsweep.trainables.record import StorageFullError, TrialFolder, TrialRecord, is_full, now_ms
+from sparsweep.trainables.record import State, StorageFullError, TrialFolder, TrialRecord, is_full, now_ms
 from sparsweep.trainables.training import CompileError, DivergedError
 from sparsweep.trainables.trial import Trial, TrialPlan
 
@@ -83,8 +84,11 @@ class Attempt:
                 trial = Trial.start(plan, folder.attempt(number), device)
         return cls(trial=trial, folder=folder, number=number, started_ms=started_ms)
 
-    def run(self, until: Callable[[Trial], bool] = lambda trial: False, told: threading.Event | None = None) -> bool:
-        """Works until `until` holds or nothing is left to do; true if there is more to do.
+    def run(
+        self, until: Callable[[Trial], bool] = lambda trial: False, told: threading.Event | None = None,
+        judge: Judge = LENIENT,
+    ) -> bool:  # fmt: skip
+        """Works until `until` holds, the judge ends it or nothing is left to do; true if there is more to do.
 
         Args:
             told: set where SIGTERM came; None listens for it from now on.
@@ -95,6 +99,7 @@ class Attempt:
         """
         with nullcontext(told) if told is not None else _noticing_sigterm() as heard:
             while self.trial.advance():
+                self.trial.be_judged(judge)
                 if heard.is_set():
                     self.save()
                     (self.folder.attempt(self.number) / PREEMPTED).touch()
@@ -126,7 +131,8 @@ class Attempt:
         """
         worth = own_front(self.trial.points)
         points = tuple(p if p in worth else p.with_(network=None) for p in self.trial.points)
-        record = self._record("done", None, points)
+        reason = self.trial.ended_early
+        record = self._record("stopped" if reason is not None and not points else "done", reason, points)
         self._commit(record)
         for point in self.trial.points:
             if point not in worth:
@@ -146,34 +152,39 @@ class Attempt:
         if not self.folder.commit(record):
             raise FencedError(f"attempt {self.number} at trial {record.number} was taken over")
 
-    def _record(self, state: str, reason: str | None, points: tuple[Point, ...]) -> TrialRecord:
+    def _record(self, state: State, reason: str | None, points: tuple[Point, ...]) -> TrialRecord:
         plan = self.trial.plan
         return TrialRecord(
             number=plan.number, attempt=self.number, setting=plan.setting, seed=plan.seed,
-            state="done" if state == "done" else "failed", reason=reason, points=points,
+            state=state, reason=reason, points=points, rungs=tuple(self.trial.rungs),
             epochs=tuple(self.trial.epochs), started_ms=self.started_ms, ended_ms=now_ms(),
             seconds={phase: round(s, 4) for phase, s in self.trial.seconds.items()}, environment=environment(),
         )  # fmt: skip
 
 
-def run_trial(plan: TrialPlan, folder: TrialFolder, *, device: str = "cpu", debug: bool = False) -> TrialRecord:
+def run_trial(
+    plan: TrialPlan, folder: TrialFolder, *, device: str = "cpu", debug: bool = False, judge: Judge = LENIENT
+) -> TrialRecord:
     """A whole trial, from wherever it was left to its committed record.
 
     Args:
+        judge: may end it early.
         debug: lets an unexpected exception pass instead of recording it as the trial's failure.
 
     Raises:
         StorageFullError: nothing can be written; the trial is not failed but unfinished.
     """
     with _noticing_sigterm() as told:  # from the start: a machine may be told to go while the trial still prepares
-        return _run_trial(plan, folder, device, debug, told)
+        return _run_trial(plan, folder, device, debug, told, judge)
 
 
-def _run_trial(plan: TrialPlan, folder: TrialFolder, device: str, debug: bool, told: threading.Event) -> TrialRecord:
+def _run_trial(
+    plan: TrialPlan, folder: TrialFolder, device: str, debug: bool, told: threading.Event, judge: Judge
+) -> TrialRecord:
     attempt = None
     try:
         attempt = Attempt.begin(plan, folder, device)
-        attempt.run(told=told)
+        attempt.run(told=told, judge=judge)
     except (FencedError, PreemptedError):
         raise
     except Exception as fault:

@@ -28,6 +28,8 @@ from sparsweep.trainables.point import Point
 AGAIN = "put a copy back, or delete it, and sparsweep resume runs the trial again"
 """What to do about a damaged record."""
 
+State = Literal["done", "failed", "stopped"]
+
 SCHEMA = 1
 """Version of the record's layout; a record of another version is refused, never half-read."""
 
@@ -47,15 +49,29 @@ class Epoch:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Rung:
+    """What a trial was judged by in the middle of its training."""
+
+    epoch: int
+    """After so many epochs."""
+    values: tuple[float, ...]
+    """All larger is better; see `search.judging`."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrialRecord:
-    """The outcome of one trial. A failed trial has a reason and no points."""
+    """The outcome of one trial. A failed or stopped one has a reason and no points.
+
+    Stopped is a trial that was not worth going on with. Of one whose descent alone was cut short the points count and
+    the state is done; the reason then says where it ended.
+    """
 
     number: int
     attempt: int
     setting: Row
     """The row that was proposed, `method` included, and nothing that the row did not choose."""
     seed: int
-    state: Literal["done", "failed"]
+    state: State
     reason: str | None
     points: tuple[Point, ...]
     epochs: tuple[Epoch, ...]
@@ -65,6 +81,8 @@ class TrialRecord:
     """Wall-clock seconds by phase: prepare (build the network, gates, masks), train, own, descend."""
     environment: Mapping[str, str]
     """Versions, device and host of the process that ran it."""
+    rungs: tuple[Rung, ...] = ()
+    """At which it was judged."""
 
     @property
     def method(self) -> str:
@@ -73,9 +91,10 @@ class TrialRecord:
     def as_json(self) -> dict[str, Any]:
         return {
             "schema": SCHEMA,
-            **{k: v for k, v in vars(self).items() if k not in ("points", "epochs")},
+            **{k: v for k, v in vars(self).items() if k not in ("points", "epochs", "rungs")},
             "points": [point.as_json() for point in self.points],
             "epochs": [vars(epoch) for epoch in self.epochs],
+            "rungs": [vars(rung) for rung in self.rungs],
         }
 
     @classmethod
@@ -86,6 +105,7 @@ class TrialRecord:
             raise ValueError(f"trial record of schema {schema}; this sparsweep reads schema {SCHEMA}: use its version")
         fields["points"] = tuple(_confined(Point.from_json(point)) for point in fields["points"])
         fields["epochs"] = tuple(Epoch(**epoch) for epoch in fields["epochs"])
+        fields["rungs"] = tuple(Rung(epoch=r["epoch"], values=tuple(r["values"])) for r in fields.get("rungs", ()))
         return cls(**fields)
 
 

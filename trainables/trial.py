@@ -8,6 +8,7 @@ Every cut is compacted, checked exact and measured on the compact network: that 
 no other point of this trial dominates it.
 """
 
+import copy
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -22,9 +23,10 @@ from sparsweep.spaces.space import Row
 from sparsweep.trainables.compact.architecture import describe, save_network
 from sparsweep.trainables.compact.attention import split_attention
 from sparsweep.trainables.compact.coupling import Couplings, couplings_of
-from sparsweep.trainables.compact.removal import InexactCompactionError, check_exact, compact
+from sparsweep.trainables.compact.removal import Compacted, InexactCompactionError, check_exact, compact
 from sparsweep.trainables.cut import cut, descent_keeps, living, weight_masks
 from sparsweep.trainables.groups import add_masks, set_masks
+from sparsweep.trainables.judgement import Judge
 from sparsweep.trainables.measures.accuracy import accuracy
 from sparsweep.trainables.measures.layer_times import LayerTimes
 from sparsweep.trainables.measures.macs import Macs, count_macs, ideal_macs
@@ -33,13 +35,17 @@ from sparsweep.trainables.methods import Method, method_of
 from sparsweep.trainables.options import TrialOptions, patterns
 from sparsweep.trainables.outline import lay_outline
 from sparsweep.trainables.point import Point
-from sparsweep.trainables.record import Epoch, now_ms
+from sparsweep.trainables.record import Epoch, Rung, now_ms
+from sparsweep.trainables.rehearsal import random_state_kept
+from sparsweep.trainables.scores import Scores
 from sparsweep.trainables.tasks import Data, Task
 from sparsweep.trainables.tasks.data import even_sample
 from sparsweep.trainables.training import compiled, optimizer_of, train_epoch
 
 LAST_SHARE = {"filter": 0.04, "input": 0.04, "weight": 0.005}
 CHECK_EXAMPLES = 256
+PROBES = 4
+"""Cuts by which a trial is judged in the middle of its training, beside its own."""
 
 
 _known: dict[str, tuple[Couplings, Macs]] = {}
@@ -67,6 +73,10 @@ class TrialPlan:
     """The folder in which a user's own method is found."""
     layer_times: LayerTimes | None = None
     """From which the time of a cut is looked up; None where the search does not go by it."""
+    rungs: tuple[int, ...] = ()
+    """After how many epochs of training the trial is judged."""
+    judged_on_the_way: bool = False
+    """Whether its descent is judged after each cut."""
 
     def options(self) -> TrialOptions:
         return TrialOptions.from_row(self.fixed, self.setting)
@@ -113,6 +123,9 @@ class Trial:
     """How many groups or weights each cut of the descent leaves."""
     points: list[Point] = field(default_factory=list)
     epochs: list[Epoch] = field(default_factory=list)
+    rungs: list[Rung] = field(default_factory=list)
+    ended_early: str | None = None
+    """Why, where a judge has ended it."""
     seconds: dict[str, float] = field(default_factory=dict)
 
     @classmethod
@@ -153,6 +166,21 @@ class Trial:
             self.phase, self.done = following, 0
         return self.phase != "done"
 
+    def be_judged(self, judge: Judge) -> None:
+        """Asks the judge, where it is time to: to be called after every `advance`."""
+        began = time.perf_counter()
+        if self.phase == "train" and self.done in self.plan.rungs and all(r.epoch != self.done for r in self.rungs):
+            verdict = judge.at_rung(self.plan.number, self.done, self.probe())
+            if verdict.values:
+                self.rungs.append(Rung(epoch=self.done, values=verdict.values))
+        elif self.phase == "descend" and self.done > 0 and self.plan.judged_on_the_way:
+            verdict = judge.at_cut(self.plan.number, self.points)
+        else:
+            return
+        self.seconds["judged"] = self.seconds.get("judged", 0.0) + time.perf_counter() - began
+        if verdict.reason is not None:
+            self.ended_early, self.phase = verdict.reason, "done"
+
     def _train(self) -> str:
         o = self.options
         span = (self.done / o.epochs, (self.done + 1) / o.epochs)
@@ -176,23 +204,31 @@ class Trial:
         if not self.method.descends or self.options.descent == "none" or not scores.values:
             return "done"
         self.net.load_state_dict(self.trained)
-        self.alive = living(self.net, scores)
-        total = sum(int(alive.sum()) for alive in self.alive.values())
-        share = self.options.last_share or LAST_SHARE[scores.granularity]
-        last = max(round(share * sum(values.numel() for values in scores.values.values())), len(scores.values))
-        self.keeps = descent_keeps(total, cuts=self.options.cuts, last=last)
+        self.alive, self.keeps = self._way_down(self.net, scores, self.options.cuts)
         return "descend" if self.keeps else "done"
 
-    def _descend(self) -> str:
-        scores = self.method.scores(self.net)
-        keep = self.keeps[self.done]
+    def _way_down(self, net: nn.Module, scores: Scores, cuts: int) -> tuple[dict[str, Tensor], list[int]]:
+        """What of a network is not zero yet, and how many groups or weights each of so many cuts leaves of it."""
+        alive = living(net, scores)
+        share = self.options.last_share or LAST_SHARE[scores.granularity]
+        last = max(round(share * sum(values.numel() for values in scores.values.values())), len(scores.values))
+        return alive, descent_keeps(sum(int(each.sum()) for each in alive.values()), cuts=cuts, last=last)
+
+    def _cut(self, net: nn.Module, scores: Scores, keep: int, alive: dict[str, Tensor]
+             ) -> tuple[dict[str, Tensor], float]:  # fmt: skip
+        """Cuts a network down to so many groups or weights; the survivors, and the threshold."""
         o = self.options
-        self.alive, threshold = cut(
-            scores, keep, balance=o.layer_balance, alive=self.alive, multiple=o.channel_multiple,
+        left, threshold = cut(
+            scores, keep, balance=o.layer_balance, alive=alive, multiple=o.channel_multiple,
             minimum=1 if scores.granularity == "weight" else o.minimum_width,
             ties=self.couplings.ties() if o.coupling == "mean" and scores.granularity == "filter" else {},
         )  # fmt: skip
-        set_masks(self.net, weight_masks(self.net, scores, self.alive))
+        set_masks(net, weight_masks(net, scores, left))
+        return left, threshold
+
+    def _descend(self) -> str:
+        scores = self.method.scores(self.net)
+        self.alive, threshold = self._cut(self.net, scores, self.keeps[self.done], self.alive)
         self._finetune()
         self._measure(f"{self.done:02d}", threshold)
         self.done += 1
@@ -236,6 +272,34 @@ class Trial:
         compacted = compact(self.net, self.couplings)
         device = next(self.net.parameters()).device
         check_exact(self.net, compacted.net, self._examples().to(device), compacted.kept)
+        point = self._point(name, threshold, compacted)
+        shape = self.plan.task.example_shape
+        save_network(self.folder / name, describe(self.plan.task.network, compacted, shape), compacted.net)
+        self.points.append(point.with_(network=f"{self.folder.name}/{name}"))
+
+    def probe(self) -> tuple[Point, ...]:
+        """What the trial would give if it were cut now: its own cut and PROBES more, not fine-tuned and not kept.
+
+        Of a network as it is in the middle of its training; nothing of the trial changes.
+        """
+        found = []
+        with random_state_kept():
+            net = copy.deepcopy(self.net)
+            self.method.fold(net)
+            scores = self.method.scores(net)
+            whole = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+            set_masks(net, weight_masks(net, scores, scores.own))
+            found.append(self._point("own", scores.threshold, compact(net, self.couplings)))
+            if self.method.descends and self.options.descent != "none" and scores.values:
+                net.load_state_dict(whole)
+                alive, keeps = self._way_down(net, scores, PROBES)
+                for at, keep in enumerate(keeps):
+                    alive, threshold = self._cut(net, scores, keep, alive)
+                    found.append(self._point(f"{at:02d}", threshold, compact(net, self.couplings)))
+        return tuple(found)
+
+    def _point(self, name: str, threshold: float, compacted: Compacted) -> Point:
+        """Measures a compact network."""
         left = nonzero_counts(compacted.net)
         shape = self.plan.task.example_shape
         macs = count_macs(compacted.net, shape)
@@ -243,19 +307,14 @@ class Trial:
             raise InexactCompactionError(f"the compact network executes more than the dense one: {macs.total:,} MACs")
         ideal = ideal_macs(self.dense.macs, self.dense.weights, left, macs)
         times = self.plan.layer_times
-        path = self.folder / name
-        save_network(path, describe(self.plan.task.network, compacted, shape), compacted.net)
-        self.points.append(
-            Point(
-                trial=self.plan.number, cut=name, method=str(self.plan.setting["method"]), threshold=threshold,
-                accuracy=self._accuracy(compacted.net),
-                sparsity=sparsity(left, self.dense.weights), layer_sparsity=layer_sparsity(left, self.dense.weights),
-                weights_left=sum(left.values()), macs=macs.total, macs_ideal=ideal, dense_macs=self.dense.macs.total,
-                size_bytes=size_bytes(compacted.net), dense_size_bytes=self.dense.size_bytes,
-                expected_time_removed=None if times is None else times.removed(compacted.net),
-                widths=tuple(len(units) for units in compacted.kept.values()), setting=self.plan.setting,
-                network=f"{self.folder.name}/{name}",
-            )
+        return Point(
+            trial=self.plan.number, cut=name, method=str(self.plan.setting["method"]), threshold=threshold,
+            accuracy=self._accuracy(compacted.net),
+            sparsity=sparsity(left, self.dense.weights), layer_sparsity=layer_sparsity(left, self.dense.weights),
+            weights_left=sum(left.values()), macs=macs.total, macs_ideal=ideal, dense_macs=self.dense.macs.total,
+            size_bytes=size_bytes(compacted.net), dense_size_bytes=self.dense.size_bytes,
+            expected_time_removed=None if times is None else times.removed(compacted.net),
+            widths=tuple(len(units) for units in compacted.kept.values()), setting=self.plan.setting,
         )  # fmt: skip
 
     def state(self) -> dict[str, Any]:
@@ -267,11 +326,13 @@ class Trial:
             "device_rng": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
             "points": json.dumps([point.as_json() for point in self.points]),
             "epochs": json.dumps([vars(epoch) for epoch in self.epochs]),
+            "rungs": json.dumps([vars(rung) for rung in self.rungs]), "ended_early": self.ended_early,
         }  # fmt: skip
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Goes on where `state` was taken, to the same bits."""
-        if state["phase"] in ("descend", "done"):
+        self.points = [Point.from_json(point) for point in json.loads(state["points"])]
+        if self.points:  # the method's gates were folded before the first was measured
             self.method.fold(self.net)
         self.net.load_state_dict(state["net"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -283,5 +344,6 @@ class Trial:
         self.trained, self.alive = ({n: t.to(device) for n, t in state[part].items()} for part in ("trained", "alive"))
         self.keeps = list(state["keeps"])
         self.phase, self.done, self.seconds = state["phase"], state["done"], dict(state["seconds"])
-        self.points = [Point.from_json(point) for point in json.loads(state["points"])]
         self.epochs = [Epoch(**epoch) for epoch in json.loads(state["epochs"])]
+        self.rungs = [Rung(epoch=r["epoch"], values=tuple(r["values"])) for r in json.loads(state["rungs"])]
+        self.ended_early = state["ended_early"]

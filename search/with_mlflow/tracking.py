@@ -109,7 +109,7 @@ class Ledger:
         run_id, ended = self._child(tag) or (self._create(tag, record), False)
         if not ended:
             _log(self.client, run_id, metrics=metrics_of(record, curve_value), params=params_of(record))
-            status = "FINISHED" if record.state == "done" else "FAILED"
+            status = {"done": "FINISHED", "stopped": "KILLED"}.get(record.state, "FAILED")
             self.client.set_terminated(run_id, status, end_time=record.ended_ms)
             self._children[tag] = (run_id, True)
         return run_id

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sparsweep.search.with_ray.cluster import Slots, slot_count
+from sparsweep.search.with_ray.judging import RemoteJudge, judge_of
 from sparsweep.trainables.death import Death, cause_of_death, watched
 from sparsweep.trainables.trial import TrialPlan
 
@@ -51,11 +52,11 @@ class PruningTrainable(tune.Trainable):  # type: ignore[misc]
         os.nice(5)
         torch.set_num_threads(max(1, int(config["threads"])))
         torch.set_flush_denormal(True)
-        self.plan, self.folder = config["plan"], config["folder"]
+        self.plan, self.folder, self.judge = config["plan"], config["folder"], config["judge"]
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Takes the next trial into the same process."""
-        self.plan, self.folder = new_config["plan"], new_config["folder"]
+        self.plan, self.folder, self.judge = new_config["plan"], new_config["folder"], new_config["judge"]
         return True
 
     def step(self) -> dict[str, Any]:
@@ -69,7 +70,7 @@ class PruningTrainable(tune.Trainable):  # type: ignore[misc]
         device = "cuda" if ray.get_runtime_context().get_accelerator_ids().get("GPU") else "cpu"
         plan, folder = plan_from(self.plan), Path(self.folder)
         with contextlib.suppress(FencedError), watched(folder, plan.options().time_limit):
-            run_trial(plan, TrialFolder(folder), device=device)
+            run_trial(plan, TrialFolder(folder), device=device, judge=judge_of(self.judge))
         return {"done": True}
 
 
@@ -79,7 +80,8 @@ def plan_as_json(plan: TrialPlan) -> dict[str, Any]:
         "number": plan.number, "setting": dict(plan.setting), "seed": plan.seed, "fixed": dict(plan.fixed),
         "code_root": str(plan.code_root) if plan.code_root else None,
         "task": plan.task.as_json(),
-        "layer_times": plan.layer_times.as_json() if plan.layer_times else None,
+        "layer_times": plan.layer_times.as_json() if plan.layer_times else None, "rungs": list(plan.rungs),
+        "judged_on_the_way": plan.judged_on_the_way,
     }  # fmt: skip
 
 
@@ -92,15 +94,20 @@ def plan_from(data: Mapping[str, Any]) -> TrialPlan:
     return TrialPlan(
         number=data["number"], setting=data["setting"], seed=data["seed"], fixed=data["fixed"], task=task,
         code_root=Path(code) if code else None, layer_times=LayerTimes.from_json(times) if times else None,
+        rungs=tuple(data["rungs"]), judged_on_the_way=data["judged_on_the_way"],
     )  # fmt: skip
 
 
 class SourceSearcher(Searcher):  # type: ignore[misc]
     """Tune's view of a Source."""
 
-    def __init__(self, source: Source, folder_of: Callable[[int], Path], threads: int, stop: threading.Event) -> None:
+    def __init__(
+        self, source: Source, folder_of: Callable[[int], Path], threads: int, stop: threading.Event,
+        judge: RemoteJudge | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(metric=None, mode=None)
         self.source, self.folder_of, self.threads, self.stop = source, folder_of, threads, stop
+        self.judge = judge
         self.numbers: dict[str, int] = {}
 
     def suggest(self, trial_id: str) -> Any:
@@ -108,7 +115,10 @@ class SourceSearcher(Searcher):  # type: ignore[misc]
         if plan is None:
             return Searcher.FINISHED if self.source.exhausted() else None
         self.numbers[trial_id] = plan.number
-        return {"plan": plan_as_json(plan), "folder": str(self.folder_of(plan.number)), "threads": self.threads}
+        return {
+            "plan": plan_as_json(plan), "folder": str(self.folder_of(plan.number)), "threads": self.threads,
+            "judge": self.judge.actor if self.judge else None,
+        }  # fmt: skip
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         if not error and (number := self.numbers.pop(trial_id, None)) is not None:
@@ -183,8 +193,9 @@ def _short_name(trial: Any) -> str:
 
 
 def run_trials(
-    source: Source, slots: Slots, folder_of: Callable[[int], Path], scratch: Path, stop: threading.Event
-) -> None:
+    source: Source, slots: Slots, folder_of: Callable[[int], Path], scratch: Path, stop: threading.Event,
+    judge: RemoteJudge | None = None,
+) -> None:  # fmt: skip
     """Runs trials on all slots until the source is exhausted or `stop` is set.
 
     Called from a thread of its own, so that Tune installs no signal handlers. All slots start at once (Tune's own
@@ -194,7 +205,7 @@ def run_trials(
     needs = {"cpu": slots.cpu, **({"gpu": slots.gpu} if slots.gpu else {})}
     sys.setswitchinterval(0.001)  # Tune's thread waits for none of the driver's others longer than this
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(slot_count(slots), slots.wished))
-    searcher = SourceSearcher(source, folder_of, int(slots.cpu), stop)
+    searcher = SourceSearcher(source, folder_of, int(slots.cpu), stop, judge)
     tuner = tune.Tuner(
         tune.with_resources(PruningTrainable, needs),
         tune_config=tune.TuneConfig(

@@ -4,7 +4,8 @@
 
 Networks of random widths, every other one in multiples of 8, are timed beside the dense network. For each of the two
 proxies: in which share of all pairs it says rightly which network is faster, and how far its speedup is off. Exit code
-1 if the look-up is right less often than MACs are. Run it on a machine that does nothing else.
+1 if the look-up is right less often than MACs are, by more than SLACK, or farther off. Run it on a machine that does
+nothing else.
 """
 
 import argparse
@@ -35,7 +36,9 @@ from tests.benchmarks.verdict import as_markdown, lines_as_text
 
 RESULTS = Path(__file__).with_name("results") / "look-up.md"
 HEADERS = ("network", "batch", "networks", "pairs right: MACs", "look-up", "speedup off by: MACs", "look-up", "")
-CASES = (("lenet-5", 1), ("lenet-5", 256), ("resnet20", 1), ("resnet20", 32))
+SLACK = 0.02
+"""Shares of pairs that differ by no more are the same: 5 of 276 pairs, which one odd network may turn."""
+CASES = (("lenet-5", 1), ("lenet-5", 256), ("resnet20", 1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +104,7 @@ def line_of(name: str, batch: int, found: Sequence[Guessed]) -> tuple[tuple[str,
     lists = ([each.by_macs for each in found], [each.by_look_up for each in found])
     right = [right_pairs(measured, guessed) for guessed in lists]
     off = [median(abs(g / m - 1) for g, m in zip(guessed, measured, strict=True)) for guessed in lists]
-    missed = right[1] < right[0]
+    missed = right[1] < right[0] - SLACK or off[1] > off[0]
     cells = (*(f"{100 * share:.0f} %" for share in (*right, *off)), "MISSED" if missed else "met")
     return (name, str(batch), str(len(found)), *cells), missed
 

@@ -77,11 +77,14 @@ CASES = (
     Case(network="resnet20", label="10-21-42", units=stages(20, (10, 21, 42)), batches=(1, 32)),
     Case(network="resnet20", label="8-16-40", units=stages(20, (8, 16, 40)), batches=(1, 32)),
     Case(network="resnet56", label="10-21-42", units=stages(56, (10, 21, 42)), batches=(1, 32),
-         noted={(1, "eager"): 1.53, (32, "eager"): 2.0, (1, "onnx"): 1.14}),
+         noted={(1, "eager"): 1.53, (1, "onnx"): 1.14}),
+    Case(network="resnet56", label="8-24-40", units=stages(56, (8, 24, 40)), batches=(1, 32),
+         noted={(32, "eager"): 2.0}),
     Case(network="resnet56", label="8-16-40", units=stages(56, (8, 16, 40)), batches=(1, 32),
          noted={(1, "eager"): 1.86}),
 )  # fmt: skip
-"""Widths of published points (SBP, L0, GL) and of ResNets at about 2.35 times fewer MACs, as is and by eights."""
+"""Widths of published points (SBP, L0, GL), and of ResNets at about 2.35 times fewer MACs, as they fall and by eights:
+of the 2.0x noted at batch 32 the widths are not known."""
 
 
 def built(case: Case) -> tuple[nn.Module, tuple[int, ...]]:

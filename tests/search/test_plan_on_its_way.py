@@ -23,7 +23,8 @@ TIMES = LayerTimes(
 )
 PLAN = TrialPlan(
     number=3, setting={"method": "gasl", "sparsity_strength": 1e-3}, seed=7, fixed={"epochs": 2},
-    task=Task(network="lenet-digits", data="digits"), code_root=Path("/code"), layer_times=TIMES,
+    task=Task(network="lenet-digits", data="digits"), code_root=Path("/code"), layer_times=TIMES, rungs=(1, 3),
+    judged_on_the_way=True,
 )  # fmt: skip
 
 

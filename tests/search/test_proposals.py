@@ -12,14 +12,16 @@ import pytest
 from optuna.storages import InMemoryStorage
 
 from sparsweep.search import proposals as proposals_module
+from sparsweep.search.judging import SweepJudge
 from sparsweep.search.lease import FencedOutError
 from sparsweep.search.proposals import Proposals, outcome_of, searched_points
 from sparsweep.search.with_optuna import Study, delete
 from sparsweep.spaces.constraint import Constraint
 from sparsweep.spaces.space import Row
+from sparsweep.spaces.sweep_file import Stopping
 from sparsweep.trainables.attempt import PREEMPTED
 from sparsweep.trainables.death import Death
-from sparsweep.trainables.record import TrialRecord, TrialStore
+from sparsweep.trainables.record import Epoch, Rung, TrialRecord, TrialStore
 from sparsweep.trainables.tasks import Task
 from tests.search.points import make_point
 from tests.search.records import GOOD, SPACE, commit, make_record
@@ -417,3 +419,56 @@ def test_a_lost_proposal_is_taken_from_its_record_though_the_study_is_lost_too(
     assert again.exhausted()
     assert states(again) == ["COMPLETE"] * 2
     assert again.store.folder(1).proposal() == {"number": 1, "setting": rows[1], "seed": 1}
+
+
+def stopped(number: int) -> TrialRecord:
+    rungs = (Rung(epoch=2, values=(0.4,)), Rung(epoch=6, values=(0.3,)))
+    epochs = (Epoch(step=1, phase="train", loss=1.0, accuracy=0.7, ended_ms=1),)
+    return replace(make_record(number, reason="not among the best", state="stopped", rungs=rungs), epochs=epochs)
+
+
+def test_a_stopped_trial_is_pruned_and_says_what_it_reached(driver: Make) -> None:
+    proposals = driver(budget=1)
+    assert proposals.next() is not None
+    commit(proposals.store, stopped(0))
+    proposals.ended(0)
+    (trial,) = proposals.study.study.trials
+    assert (trial.state.name, trial.intermediate_values) == ("PRUNED", {2: 0.4, 6: 0.3})
+    assert trial.user_attrs["reached"] == {"2": [0.4], "6": [0.3]}
+    assert trial.user_attrs["reason"] == "not among the best"
+    assert trial.user_attrs["best_accuracy"] == 0.7
+    assert proposals.exhausted(), "it counts as one of the budget"
+
+
+def test_a_resumed_driver_tells_the_judge_what_the_one_before_knew(driver: Make) -> None:
+    first = driver(judge=SweepJudge(axes=("macs_removed",)))
+    handed_out(first)
+    commit(first.store, stopped(0))
+    commit(first.store, make_record(1, HALF, rungs=(Rung(epoch=2, values=(0.9,)),)))
+    judge = SweepJudge(axes=("macs_removed",))
+    driver(judge=judge)
+    assert judge.rungs == {2: {0: (0.4,), 1: (0.9,)}, 6: {0: (0.3,)}}
+
+
+def test_plans_carry_their_rungs_only_where_somebody_judges(driver: Make) -> None:
+    judged = driver(judge=SweepJudge(axes=("macs_removed",)), fixed={"epochs": 20}).next()
+    assert judged is not None
+    assert (judged.rungs, judged.judged_on_the_way) == ((2, 6, 18), True)
+    rule = Stopping(reduction=2, first=4, descents=False)
+    judge = SweepJudge(axes=("macs_removed",))
+    other = driver(judge=judge, stopping=rule, fixed={"epochs": 20}, budget=2).next()
+    assert other is not None
+    assert (other.rungs, other.judged_on_the_way) == ((4, 8, 16), False)
+    alone = driver(budget=3).next()
+    assert alone is not None
+    assert (alone.rungs, alone.judged_on_the_way) == ((), False)
+
+
+def test_with_one_point_a_row_a_stopped_trial_is_pruned_too(storage: InMemoryStorage) -> None:
+    study = Study.open(storage, "two", SPACE, sampler="tpe", seed=0, objectives=("accuracy", "macs_removed"))
+    number, _ = study.ask()
+    record = replace(stopped(number), rungs=(Rung(epoch=2, values=(0.4, 0.1)),))
+    study.tell(outcome_of(record, ("macs_removed",), (), single_point=True))
+    (trial,) = study.study.trials
+    assert (trial.state.name, trial.user_attrs["reached"]) == ("PRUNED", {"2": [0.4, 0.1]})
+    assert study.ask()[0] == 1, "the sampler goes on"

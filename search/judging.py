@@ -1,0 +1,92 @@
+"""The judge of a sweep's trials: what `search.stopping` decides, with the memory that it takes.
+
+Trials on Ray ask it across processes (`with_ray.judging`). It is told every record, so that a resumed sweep's judge
+knows what the one before knew.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sparsweep.search.curve import AXES, curve_value
+from sparsweep.search.proposals import searched_points
+from sparsweep.search.stopping import Curve, Reach, Values, goes_on, out_of_reach
+from sparsweep.spaces.constraint import Constraint
+from sparsweep.trainables.judgement import Verdict
+from sparsweep.trainables.point import Point
+from sparsweep.trainables.record import TrialRecord
+
+REMEMBERED = 100
+"""So many of the newest whole descents say how far a curve comes back."""
+
+
+@dataclass(kw_only=True)
+class SweepJudge:
+    """Judges by what has been seen so far; a trial that is asked about twice counts once."""
+
+    axes: Sequence[str]
+    constraints: Sequence[Constraint] = ()
+    reduction: int = 3
+    single_point: bool = False
+    """`descent: none`: a probe is one point, judged by a value per objective."""
+    rungs: dict[int, dict[int, Values]] = field(default_factory=dict)
+    """By epoch and trial."""
+    reaches: dict[str, Reach] = field(default_factory=dict)
+    """By axis."""
+    whole: deque[tuple[Point, ...]] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+
+    def take(self, record: TrialRecord) -> None:
+        """What came of a trial."""
+        for rung in record.rungs:
+            self.rungs.setdefault(rung.epoch, {})[record.number] = rung.values
+        self._see(record.points)
+        if record.state == "done" and record.reason is None:
+            self.whole.append(_way_down(record.points))
+
+    def at_rung(self, number: int, epoch: int, probe: Sequence[Point]) -> Verdict:
+        """Among the best at this rung so far?"""
+        known = self.rungs.setdefault(epoch, {})
+        values = self._values(probe)
+        others = [other for trial, other in known.items() if trial != number]
+        known[number] = values
+        if goes_on(values, others, self.reduction):
+            return Verdict(values=values)
+        shown = " x ".join(f"{value:.4f}" for value in values)
+        return Verdict(
+            values=values,
+            reason=f"stopped after {epoch} epochs: worth {shown}, not among the best 1/{self.reduction} of "
+            f"{len(others) + 1} that came so far",
+        )
+
+    def at_cut(self, number: int, points: Sequence[Point]) -> Verdict:
+        """Can its next cuts still reach the front?"""
+        self._see(points[-1:])
+        now = points[-1]
+        for axis in self.axes:
+            reach = self.reaches[axis]
+            if not out_of_reach(reach, _place(now, axis), (_curve(points, axis) for points in self.whole)):
+                return Verdict()
+        gap = min(self.reaches[axis].gap(*_place(now, axis)) for axis in self.axes)
+        return Verdict(reason=f"descent ended at cut {now.cut}: {gap:.4f} below the front, more than curves come back")
+
+    def _values(self, probe: Sequence[Point]) -> Values:
+        if self.single_point:
+            return (probe[-1].accuracy, *(AXES[axis](probe[-1]) for axis in self.axes))
+        return (curve_value(searched_points(probe, self.constraints), self.axes),)
+
+    def _see(self, points: Sequence[Point]) -> None:
+        for axis in self.axes:
+            self.reaches.setdefault(axis, Reach()).take(_curve(points, axis))
+
+
+def _way_down(points: Sequence[Point]) -> tuple[Point, ...]:
+    """The descent's cuts alone, in their order."""
+    return tuple(sorted((point for point in points if point.cut.isdigit()), key=lambda point: int(point.cut)))
+
+
+def _curve(points: Sequence[Point], axis: str) -> Curve:
+    return [_place(point, axis) for point in points]
+
+
+def _place(point: Point, axis: str) -> tuple[float, float]:
+    return AXES[axis](point), point.accuracy

@@ -1,0 +1,92 @@
+"""The sweep's judge: what it is told, what it remembers, what it answers."""
+
+import pytest
+
+from sparsweep.search.judging import SweepJudge
+from sparsweep.spaces.constraint import Constraint
+from sparsweep.trainables.record import Rung
+from tests.search.points import make_point
+from tests.search.records import make_record
+
+AXES = ("macs_removed",)
+
+
+def probe(accuracy: float, removed: float = 0.5) -> list:
+    return [make_point(accuracy=accuracy, sparsity=removed)]
+
+
+def descent(number: int, *accuracies: float) -> list:
+    """Cuts 00, 01, ... with a tenth more of the MACs removed each."""
+    return [
+        make_point(number, cut=f"{at:02d}", accuracy=accuracy, sparsity=0.1 * (at + 1))
+        for at, accuracy in enumerate(accuracies)
+    ]  # fmt: skip
+
+
+def test_a_rung_is_judged_by_the_probes_hypervolume() -> None:
+    judge = SweepJudge(axes=AXES)
+    assert [judge.at_rung(n, 2, probe(a)).reason for n, a in enumerate((0.9, 0.8))] == [None, None]
+    verdict = judge.at_rung(2, 2, probe(0.6))
+    assert verdict.values == (pytest.approx(0.3),)
+    assert verdict.reason == "stopped after 2 epochs: worth 0.3000, not among the best 1/3 of 3 that came so far"
+    assert judge.at_rung(3, 6, probe(0.1)).reason is None, "another rung is another comparison"
+
+
+def test_points_that_miss_a_constraint_are_worth_nothing_at_a_rung() -> None:
+    judge = SweepJudge(axes=AXES, constraints=(Constraint.parse("accuracy >= 0.9"),))
+    assert judge.at_rung(0, 2, probe(0.89)).values == (0.0,)
+    assert judge.at_rung(1, 2, probe(0.91)).values == (pytest.approx(0.455),)
+
+
+def test_a_trial_that_is_asked_about_again_counts_once() -> None:
+    judge = SweepJudge(axes=AXES)
+    for _ in range(3):
+        assert judge.at_rung(0, 2, probe(0.5)).reason is None
+    assert judge.rungs == {2: {0: (pytest.approx(0.25),)}}
+
+
+def test_records_bring_a_resumed_judge_to_where_it_was() -> None:
+    judge, resumed = SweepJudge(axes=AXES), SweepJudge(axes=AXES)
+    values = [judge.at_rung(n, 2, probe(a)).values for n, a in enumerate((0.9, 0.8, 0.3))]
+    for number, each in enumerate(values):
+        record = make_record(number, state="stopped", reason="why", rungs=(Rung(epoch=2, values=each),))
+        resumed.take(record)
+    assert resumed.rungs == judge.rungs
+    assert resumed.at_rung(3, 2, probe(0.2)) == judge.at_rung(3, 2, probe(0.2))
+
+
+def test_where_a_trial_gives_one_point_it_is_judged_by_all_objectives() -> None:
+    judge = SweepJudge(axes=AXES, single_point=True, reduction=2)
+    assert judge.at_rung(0, 2, probe(0.9, 0.1)).values == (0.9, pytest.approx(0.1))
+    assert judge.at_rung(1, 2, probe(0.1, 0.9)).reason is not None, "the net takes the most accurate first"
+    assert judge.at_rung(2, 2, probe(0.95, 0.95)).reason is None
+    assert judge.at_rung(3, 2, probe(0.05, 0.05)).reason is not None
+
+
+def test_a_descent_ends_once_it_is_out_of_reach_of_the_front() -> None:
+    """Four curves like .9 .8 .7 made the front; one that is at .3 where they are at .8 does not come back."""
+    judge = SweepJudge(axes=AXES)
+    for number in range(4):
+        judge.take(make_record(number, *descent(number, 0.9, 0.8, 0.7)))
+    assert judge.at_cut(4, descent(4, 0.95)).reason is None, "on the front"
+    assert judge.at_cut(5, descent(5, 0.9, 0.8)).reason is None, "level with it"
+    reason = judge.at_cut(6, descent(6, 0.8, 0.3)).reason
+    assert reason == "descent ended at cut 01: 0.5000 below the front, more than curves come back"
+
+
+def test_a_descent_goes_on_while_it_may_reach_the_front_in_one_axis() -> None:
+    """The same points, but nobody has removed weights yet: in sparsity nothing is ahead of it."""
+    judge = SweepJudge(axes=("macs_removed", "size_removed"))
+    for number in range(4):
+        curve = [point.with_(size_bytes=point.dense_size_bytes) for point in descent(number, 0.9, 0.8, 0.7)]
+        judge.take(make_record(number, *curve))
+    ahead = [point.with_(size_bytes=1) for point in descent(6, 0.8, 0.3)]
+    assert judge.at_cut(6, ahead).reason is None
+
+
+def test_descents_that_were_cut_short_do_not_tell_how_far_curves_come_back() -> None:
+    judge = SweepJudge(axes=AXES)
+    for number in range(4):
+        judge.take(make_record(number, *descent(number, 0.9, 0.8, 0.7), state="done", reason="descent ended"))
+    assert len(judge.whole) == 0
+    assert judge.at_cut(6, descent(6, 0.8, 0.3)).reason is None
