@@ -74,6 +74,7 @@ ABLATIONS = (
     _ablation("descent-none", "one point a trial (`descent: none`)", trial={"descent": "none"}),
     _ablation("few-cuts", "4 cuts a descent", trial={"cuts": 4}),
     _ablation("no-finetuning", "no fine-tuning after a cut", trial={"finetune_epochs": 0}),
+    _ablation("halving", "early stopping by successive halving", stopping={"rule": "halving"}),
     _ablation("sampler-random", "random proposals instead of TPE", sampler={"name": "random"}),
     _ablation("sampler-nsga2", "NSGA-II instead of TPE", sampler={"name": "nsga2"}),
     _ablation("method-random", "random filters or weights cut instead of the method", methods=["random"], space=None),

@@ -22,19 +22,19 @@ def save_picture(curves: Mapping[str, Sequence[Curve]], end_s: float, title: str
         _draw(panel, name, own, end_s, COLOURS[at % len(COLOURS)], ours=at == 0)
     panel.set_xscale("log")
     panel.set_xlim(FIRST_S, end_s)
+    panel.xaxis.set_major_formatter("{x:g}")
     panel.set_ylim(0, 1)
     panel.set_xlabel("seconds since the prompt")
     panel.set_ylabel("hypervolume")
     panel.set_title(title, loc="left", fontsize=11)
     panel.grid(color="#e1e5ea", linewidth=0.6)
-    panel.legend(loc="upper left", frameon=False, fontsize=9)
+    panel.legend(loc="lower right", frameon=False, fontsize=9)
     sheet.savefig(path, format="png")
 
 
 def _draw(panel: Any, name: str, curves: Sequence[Curve], end_s: float, colour: str, *, ours: bool) -> None:
     steps = steps_of(curves, end_s)
     times = [FIRST_S / 10, *(time_s for time_s, _ in steps)]
-    spreads = [steps[0][1]] + [spread for _, spread in steps]
-    lows, middles, highs = ([0.0, *(getattr(s, part) for s in spreads[1:])] for part in ("low", "middle", "high"))
+    lows, middles, highs = ([0.0, *(getattr(s, part) for _, s in steps)] for part in ("low", "middle", "high"))
     panel.step(times, middles, where="post", color=colour, linewidth=2.4 if ours else 1.4, label=name)
     panel.fill_between(times, lows, highs, step="post", color=colour, alpha=0.15, linewidth=0)
