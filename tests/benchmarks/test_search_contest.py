@@ -9,8 +9,12 @@ import torch
 import yaml
 
 from sparsweep.search.catalogue import catalogue
+from sparsweep.search.dominance import volume
 from sparsweep.spaces.load import presets, read_sweep
 from sparsweep.spaces.space import Choice, Float, Int, Knob, Space
+from sparsweep.trainables.attempt import run_trial
+from sparsweep.trainables.record import TrialStore
+from sparsweep.trainables.tasks import Task
 from tests.benchmarks.search.__main__ import main
 from tests.benchmarks.search.benchmark import Benchmark
 from tests.benchmarks.search.contenders import (
@@ -33,8 +37,9 @@ from tests.benchmarks.search.contest import (
     row_of,
     suggested,
 )
-from tests.benchmarks.search.one_run import points_of_peer, with_test_accuracy
+from tests.benchmarks.search.one_run import points_of_peer, points_of_sweep, with_test_accuracy
 from tests.benchmarks.search.one_trial import begun, by_epoch, one_point, whole_descent
+from tests.benchmarks.search.over_time import Curve, front_of
 
 SPACE = Space(
     (
@@ -129,6 +134,26 @@ def test_every_epoch_is_a_point_and_training_goes_on_as_if_unseen(tmp_path: Path
     assert [epoch for epoch, _, _ in seen] == [1, 2, 3]
     assert seen[-1][1:] == one_point(contest, row)
     assert len(list(points_of_peer(contest, 0.0))) == 2 + 2 + 2
+
+
+def test_points_of_a_sweep_are_finished_when_their_trial_is(tmp_path: Path) -> None:
+    contest = contest_of(tmp_path)
+    store = TrialStore(tmp_path / "home" / "sweeps" / "digits" / "trials")
+    record = run_trial(contest.plan(contest.known_good[0], descent="nested"), store.folder(0), debug=True)
+    store.folder(1).propose(1, contest.known_good[0], seed=1)  # still at work: it has no record
+    found = list(points_of_sweep(contest, record.ended_ms / 1e3 - 7))
+    assert found
+    assert [point.at_s for point in found] == pytest.approx([7] * len(found))
+    kept = [point for point in record.points if point.network is not None]
+    assert [(p.accuracy, p.removed) for p in found] == [(p.accuracy, p.macs_removed) for p in kept]
+    values = [(p.accuracy, p.macs_removed) for p in record.points]
+    assert Curve.of([(p.at_s, p.accuracy, p.removed) for p in found], 60).at(60) == volume(values, (0.0, 0.0))
+    front = list(with_test_accuracy(found, Task.from_json(contest.task)))
+    assert [(a, r) for a, r, _ in front] == sorted(front_of(values), reverse=True)
+
+
+def test_a_sweep_that_has_not_begun_has_no_points(tmp_path: Path) -> None:
+    assert list(points_of_sweep(contest_of(tmp_path), 0.0)) == []
 
 
 def test_a_line_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
