@@ -7,6 +7,7 @@ from typing import Any, Self
 from sparsweep.spaces.space import Choice, Float, Int, Value
 from sparsweep.trainables.cut import LAYER_BALANCES
 from sparsweep.trainables.tasks.augment import AUGMENTS
+from sparsweep.trainables.ways import Ways
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,10 +26,18 @@ class TrialOptions:
     descent: str = "nested"
     """`nested` walks from dense to sparse; `none` measures the method's own cut alone (the control)."""
     cuts: int = 16
+    further_descents: str = ""
+    """Ways down from the same trained network after the first, separated by commas: `weight`, `filter` or `input` cut
+    that instead, by the norms of weights; `x8` keeps widths multiples of 8 (or 1, 4, 16), and `filter-x8` both."""
     finetune_epochs: int = 1
     """Epochs of fine-tuning after each cut, >= 0."""
     finetune_learning_rate: float = 5e-3
     """Adam's while fine-tuning, > 0."""
+    distillation: float = 0.0
+    """Share of the fine-tuning loss, in [0, 1], by which the outputs of the trial's own network are learnt, as it was
+    before anything was cut; 0 learns from the labels alone."""
+    temperature: float = 4.0
+    """By which logits are divided for that, > 0."""
     layer_balance: str = "auto"
     last_share: float = 0.0
     """Share of groups or weights that the last cut keeps; 0 is automatic: .04 of the groups, .005 of the weights."""
@@ -90,8 +99,11 @@ ALLOWED: Mapping[str, Float | Int | Choice] = {
     "schedule": Choice(choices=("cosine", "constant")),
     "descent": Choice(choices=("nested", "none")),
     "cuts": Int(low=1, high=256),
+    "further_descents": Ways(choices=("", "weight", "x8, weight")),
     "finetune_epochs": Int(low=0, high=1_000_000),
     "finetune_learning_rate": Float(low=1e-7, high=10),
+    "distillation": Float(low=0, high=1),
+    "temperature": Float(low=0.1, high=100),
     "layer_balance": Choice(choices=LAYER_BALANCES),
     "last_share": Float(low=0, high=1),
     "coupling": Choice(choices=("all", "mean")),

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 
 import torch
@@ -70,6 +71,33 @@ def compiled(net: nn.Module, mode: str) -> Callable[[Tensor], Tensor]:
     return call
 
 
+@dataclass(frozen=True, kw_only=True)
+class Teacher:
+    """A network whose outputs another one learns (Hinton et al. 2015, arXiv:1503.02531, section 2)."""
+
+    net: nn.Module
+    """In evaluation mode; it is not changed."""
+    share: float
+    """Of the loss that is the teacher's, in (0, 1]; the rest is the labels'."""
+    temperature: float
+    """By which logits are divided, > 0; gradients are scaled back by its square."""
+    of_classes: bool = True
+    """Whether outputs are logits of classes; otherwise they are compared by their mean squared difference."""
+
+    def mixed(self, loss: Tensor, outputs: Tensor, inputs: Tensor) -> Tensor:
+        """The loss with the teacher's share in it."""
+        with torch.no_grad():
+            wanted = self.net(inputs).float()
+        return (1 - self.share) * loss + self.share * self.distance(outputs, wanted)
+
+    def distance(self, outputs: Tensor, wanted: Tensor) -> Tensor:
+        """T² times the Kullback-Leibler divergence of softened outputs [batch, classes], a mean over the batch."""
+        if not self.of_classes:
+            return F.mse_loss(outputs, wanted)
+        soft = [F.log_softmax(each / self.temperature, dim=1) for each in (outputs, wanted)]
+        return self.temperature**2 * F.kl_div(soft[0], soft[1], reduction="batchmean", log_target=True)
+
+
 def train_epoch(
     net: nn.Module,
     method: Method | None,
@@ -86,6 +114,7 @@ def train_epoch(
     workers: int = 0,
     precision: str = "fp32",
     passes: Callable[[Tensor], Tensor] | None = None,
+    teacher: "Teacher | None" = None,
 ) -> float:
     """One pass over the split in random order.
 
@@ -98,6 +127,7 @@ def train_epoch(
         workers: processes that read examples which do not lie in memory.
         precision: `bf16` computes the network's passes in bfloat16 where that is safe; weights stay float32.
         passes: a compiled form of the network that shares its weights; None calls the network itself.
+        teacher: whose outputs are learnt beside the labels.
 
     Returns:
         The mean loss, the penalty included.
@@ -118,6 +148,8 @@ def train_epoch(
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
             outputs = (passes or net)(inputs.to(device, non_blocking=True))
         loss = loss_of(outputs.float(), labels.to(device, non_blocking=True))
+        if teacher is not None:
+            loss = teacher.mixed(loss, outputs.float(), inputs.to(device, non_blocking=True))
         if method is not None:
             loss = loss + method.penalty(net)
         optimizer.zero_grad(set_to_none=True)

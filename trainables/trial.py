@@ -40,13 +40,17 @@ from sparsweep.trainables.rehearsal import random_state_kept
 from sparsweep.trainables.scores import Scores
 from sparsweep.trainables.tasks import Data, Task
 from sparsweep.trainables.tasks.data import even_sample
-from sparsweep.trainables.training import compiled, optimizer_of, train_epoch
+from sparsweep.trainables.training import Teacher, compiled, optimizer_of, train_epoch
+from sparsweep.trainables.ways import Way, ways_of
 
 LAST_SHARE = {"filter": 0.04, "input": 0.04, "weight": 0.005}
 CHECK_EXAMPLES = 256
 PROBES = 4
 """Cuts by which a trial is judged in the middle of its training, beside its own."""
 
+
+OWN_WAY = Way()
+"""The method's own."""
 
 _known: dict[str, tuple[Couplings, Macs]] = {}
 """Couplings and MACs by network: its architecture decides them, and this process may run many trials of it."""
@@ -117,6 +121,10 @@ class Trial:
     done: int = 0
     """Epochs or cuts done in this phase."""
     trained: dict[str, Tensor] = field(default_factory=dict)
+    uncut: nn.Module | None = None
+    """The network with these weights, once somebody learns from it."""
+    way: Way = OWN_WAY
+    """Down which the descent goes."""
     alive: dict[str, Tensor] = field(default_factory=dict)
     """Of the descent so far, in the scores' shapes."""
     keeps: list[int] = field(default_factory=list)
@@ -127,6 +135,11 @@ class Trial:
     ended_early: str | None = None
     """Why, where a judge has ended it."""
     seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def ways(self) -> tuple[Way, ...]:
+        """All ways down of this trial."""
+        return ways_of(self.options.further_descents)
 
     @classmethod
     def start(cls, plan: TrialPlan, folder: Path, device: str = "cpu") -> "Trial":
@@ -179,7 +192,8 @@ class Trial:
             return
         self.seconds["judged"] = self.seconds.get("judged", 0.0) + time.perf_counter() - began
         if verdict.reason is not None:
-            self.ended_early, self.phase = verdict.reason, "done"
+            self.ended_early = verdict.reason
+            self.phase = "done" if self.phase == "train" else self._set_out(self._next_way())
 
     def _train(self) -> str:
         o = self.options
@@ -203,9 +217,23 @@ class Trial:
             self._measure("own-tuned", scores.threshold)
         if not self.method.descends or self.options.descent == "none" or not scores.values:
             return "done"
-        self.net.load_state_dict(self.trained)
-        self.alive, self.keeps = self._way_down(self.net, scores, self.options.cuts)
-        return "descend" if self.keeps else "done"
+        return self._set_out(self.ways[0])
+
+    def _set_out(self, way: Way | None) -> str:
+        """Back to the trained network, and on the way down, or on the next one if there is nothing to cut on it."""
+        while way is not None:
+            self.net.load_state_dict(self.trained)
+            self.way, self.done = way, 0
+            scores = way.scores(self.net, self.method)
+            self.alive, self.keeps = self._way_down(self.net, scores, self.options.cuts)
+            if self.keeps:
+                return "descend"
+            way = self._next_way()
+        return "done"
+
+    def _next_way(self) -> Way | None:
+        later = self.ways[self.ways.index(self.way) + 1 :]
+        return later[0] if later else None
 
     def _way_down(self, net: nn.Module, scores: Scores, cuts: int) -> tuple[dict[str, Tensor], list[int]]:
         """What of a network is not zero yet, and how many groups or weights each of so many cuts leaves of it."""
@@ -219,7 +247,7 @@ class Trial:
         """Cuts a network down to so many groups or weights; the survivors, and the threshold."""
         o = self.options
         left, threshold = cut(
-            scores, keep, balance=o.layer_balance, alive=alive, multiple=o.channel_multiple,
+            scores, keep, balance=o.layer_balance, alive=alive, multiple=self.way.multiple or o.channel_multiple,
             minimum=1 if scores.granularity == "weight" else o.minimum_width,
             ties=self.couplings.ties() if o.coupling == "mean" and scores.granularity == "filter" else {},
         )  # fmt: skip
@@ -227,25 +255,36 @@ class Trial:
         return left, threshold
 
     def _descend(self) -> str:
-        scores = self.method.scores(self.net)
+        scores = self.way.scores(self.net, self.method)
         self.alive, threshold = self._cut(self.net, scores, self.keeps[self.done], self.alive)
         self._finetune()
-        self._measure(f"{self.done:02d}", threshold)
+        self._measure(self.way.cut(self.done), threshold)
         self.done += 1
-        return "descend" if self.done < len(self.keeps) else "done"
+        return "descend" if self.done < len(self.keeps) else self._set_out(self._next_way())
 
     def _finetune(self) -> None:
         o = self.options
         if o.finetune_epochs == 0:
             return
-        optimizer = optimizer_of(self.net, o.finetune_learning_rate)
+        optimizer, teacher = optimizer_of(self.net, o.finetune_learning_rate), self._teacher()
         for epoch in range(o.finetune_epochs):
             loss = train_epoch(
                 self.net, None, optimizer, self.data.train, batch_size=o.batch_size, schedule=o.schedule,
                 learning_rate=o.finetune_learning_rate, order=self.order,
-                span=(epoch / o.finetune_epochs, (epoch + 1) / o.finetune_epochs), **self._how(),
+                span=(epoch / o.finetune_epochs, (epoch + 1) / o.finetune_epochs), teacher=teacher, **self._how(),
             )  # fmt: skip
             self._note("finetune", loss)
+
+    def _teacher(self) -> Teacher | None:
+        """The network as it was when its training ended, if fine-tuning is to learn from it."""
+        o = self.options
+        if o.distillation == 0:
+            return None
+        if self.uncut is None:
+            self.uncut = copy.deepcopy(self.net).eval().requires_grad_(False)
+            self.uncut.load_state_dict(self.trained)
+        of_classes = self.plan.task.loss == "cross_entropy"
+        return Teacher(net=self.uncut, share=o.distillation, temperature=o.temperature, of_classes=of_classes)
 
     def _how(self) -> dict[str, Any]:
         """How every epoch goes, in training and fine-tuning alike."""
@@ -321,7 +360,8 @@ class Trial:
         """Tensors, numbers and text only: what `torch.load(weights_only=True)` reads."""
         return {
             "net": self.net.state_dict(), "optimizer": self.optimizer.state_dict(), "trained": self.trained,
-            "alive": self.alive, "keeps": self.keeps, "phase": self.phase, "done": self.done, "seconds": self.seconds,
+            "alive": self.alive, "way": self.way.name, "keeps": self.keeps, "phase": self.phase, "done": self.done,
+            "seconds": self.seconds,
             "order": self.order.get_state(), "rng": torch.get_rng_state(),
             "device_rng": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
             "points": json.dumps([point.as_json() for point in self.points]),
@@ -343,6 +383,7 @@ class Trial:
         device = next(self.net.parameters()).device
         self.trained, self.alive = ({n: t.to(device) for n, t in state[part].items()} for part in ("trained", "alive"))
         self.keeps = list(state["keeps"])
+        self.way = next(way for way in self.ways if way.name == state["way"])
         self.phase, self.done, self.seconds = state["phase"], state["done"], dict(state["seconds"])
         self.epochs = [Epoch(**epoch) for epoch in json.loads(state["epochs"])]
         self.rungs = [Rung(epoch=r["epoch"], values=tuple(r["values"])) for r in json.loads(state["rungs"])]

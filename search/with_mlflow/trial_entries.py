@@ -31,10 +31,11 @@ def metric(name: str, value: float, at_ms: int, step: int) -> "Metric":
 
 
 def metrics_of(record: TrialRecord, curve_value: float | None) -> "list[Metric]":
-    """Curves by epoch; `cut/…` by position in the descent; `own/…` and the rest once."""
+    """Curves by epoch; `cut/…` by position in the descent (`cut-weight/…` in a further one); the rest once."""
     rows = [(name, getattr(e, name), e.ended_ms, e.step) for e in record.epochs for name in ("loss", "accuracy")]
     for point in record.points:
-        where, step = ("cut", int(point.cut)) if point.cut.isdigit() else (point.cut, 0)
+        way, _, at = point.cut.rpartition("-")
+        where, step = ("-".join(filter(None, ("cut", way))), int(at)) if at.isdigit() else (point.cut, 0)
         for name in ("accuracy", "sparsity", "macs_removed"):
             rows.append((f"{where}/{name}", getattr(point, name), record.ended_ms, step))
     reached = [point.accuracy for point in record.points] or [epoch.accuracy for epoch in record.epochs]
