@@ -1,0 +1,174 @@
+"""Who is compared, and how each is started. A contender of ours is a sweep file; a peer is a module of this folder."""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sparsweep.spaces.space import Choice, Float, Int
+from tests.benchmarks.search.contest import ZERO, Contest, parameter, parameters_of
+from tests.benchmarks.watched_sweep import sparsweep
+
+MANY = 100_000
+"""Trials that a sweep may run: the time ends it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contender:
+    """One way to search."""
+
+    name: str
+    about: str
+    module: str | None = None
+    """Of a peer; None is `sparsweep run`."""
+    options: tuple[str, ...] = ()
+    """Of the module, or of `sparsweep run`."""
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    """What the sweep file of ours says otherwise than the preset; None takes a key out."""
+    our_trial: bool = False
+    """A peer that runs our whole descent: it tells what the trial gives from what the search gives."""
+
+    @property
+    def is_alternative(self) -> bool:
+        """Whether it is what a user would do without sparsweep."""
+        return self.module is not None and not self.our_trial
+
+
+OURS = Contender(name="sparsweep", about="`sparsweep run`, as a user runs it")
+PEERS = (
+    Contender(
+        name="ray-optuna", module="ray_tune", options=("--scheduler", "none"),
+        about="Ray Tune, function trainable, multi-objective OptunaSearch, MLflow callback; one point a trial",
+    ),
+    Contender(
+        name="ray-asha", module="ray_tune", options=("--scheduler", "asha"),
+        about="Ray Tune, OptunaSearch and ASHA on the mean of both, a result an epoch",
+    ),
+    Contender(
+        name="optuna", module="optuna_alone", options=("--sampler", "tpe"),
+        about="Optuna alone, multi-objective TPE, workers on one SQLite; one point a trial",
+    ),
+    Contender(name="moasha", module="moasha", about="Syne Tune's MOASHA, local backend, a result an epoch"),
+    Contender(
+        name="random", module="optuna_alone", options=("--sampler", "random"),
+        about="random search through Optuna, workers on one SQLite; one point a trial",
+    ),
+    Contender(
+        name="optuna-descent", module="optuna_alone", options=("--sampler", "tpe", "--descent", "nested"),
+        about="Optuna alone running our whole trial; TPE on the curve's own hypervolume", our_trial=True,
+    ),
+)  # fmt: skip
+CONTENDERS = (OURS, *PEERS)
+
+
+def _ablation(name: str, about: str, *options: str, **overrides: Any) -> Contender:
+    return Contender(name=name, about=f"sparsweep with {about}", options=options, overrides=overrides)
+
+
+ABLATIONS = (
+    _ablation("descent-none", "one point a trial (`descent: none`)", trial={"descent": "none"}),
+    _ablation("few-cuts", "4 cuts a descent", trial={"cuts": 4}),
+    _ablation("no-finetuning", "no fine-tuning after a cut", trial={"finetune_epochs": 0}),
+    _ablation("halving", "early stopping by successive halving", stopping={"rule": "halving"}),
+    _ablation("sampler-random", "random proposals instead of TPE", sampler={"name": "random"}),
+    _ablation("sampler-nsga2", "NSGA-II instead of TPE", sampler={"name": "nsga2"}),
+    _ablation("method-random", "random filters or weights cut instead of the method", methods=["random"], space=None),
+    _ablation("inline", "trials in the driver's process, without Ray: one slot", "--inline"),
+)
+"""Sweep-file overrides by name: one more row is one more ablation."""
+
+
+def sources_of(contender: Contender) -> tuple[str, ...]:
+    """Folders and files of this repository that a run of it depends on."""
+    here = "tests/benchmarks/search"
+    if contender.module is None:
+        return ("spaces", "trainables", "search", f"{here}/one_run.py")
+    own = [f"{here}/{name}.py" for name in ("one_run", "one_trial", "contest", contender.module)]
+    trial = [f"{here}/moasha_trial.py"] if contender.module == "moasha" else []
+    return ("spaces", "trainables", "search/curve.py", "search/dominance.py", *own, *trial)
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """The sweep file's data with what is said otherwise, key by key; None takes a key out.
+
+    >>> merged({"trial": {"cuts": 16, "descent": "nested"}, "space": {}}, {"trial": {"cuts": 4}, "space": None})
+    {'trial': {'cuts': 4, 'descent': 'nested'}}
+    """
+    found = dict(base)
+    for key, value in over.items():
+        if isinstance(value, Mapping) and isinstance(found.get(key), Mapping):
+            found[key] = merged(found[key], value)
+        else:
+            found[key] = value
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def sweep_text(contender: Contender, preset: str) -> str:
+    """The sweep file of a contender of ours: the preset's own text where nothing is said otherwise."""
+    text = (resources.files("sparsweep.spaces.presets") / f"{preset}.yaml").read_text("utf-8")
+    if not contender.overrides:
+        return text
+    return yaml.safe_dump(merged(yaml.safe_load(text), contender.overrides), sort_keys=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """What the contenders of one benchmark are started with."""
+
+    preset: str
+    minutes: float
+    data_root: str | None
+    syne_tune: Path | None
+    """The Python of Syne Tune's environment; None where it could not be made."""
+
+
+def command_of(contender: Contender, contest: Contest, start: Start) -> list[str]:
+    """The command line; what it reads is written into the contest's folder."""
+    if contender.module is None:
+        return _sweep_command(contender, contest, start)
+    if contender.module == "moasha":
+        script = Path(__file__).with_name("moasha.py")
+        return [str(start.syne_tune), str(script), str(_moasha_orders(contest))]
+    return [sys.executable, "-m", f"tests.benchmarks.search.{contender.module}", str(contest.write()),
+            *contender.options]  # fmt: skip
+
+
+def _sweep_command(contender: Contender, contest: Contest, start: Start) -> list[str]:
+    source = start.preset
+    if contender.overrides:
+        path = Path(contest.folder) / f"{start.preset}.yaml"
+        path.write_text(sweep_text(contender, start.preset))
+        source = str(path)
+    data = ["--data-root", start.data_root] if start.data_root else []
+    limit = ["--time-limit", f"{60 * start.minutes:g}s", "--trials", str(MANY)]
+    return [sparsweep(), "run", source, "--seed", str(contest.seed), *limit, *data, *contender.options]
+
+
+def _moasha_orders(contest: Contest) -> Path:
+    space = contest.space()
+    words: dict[str, list[Any]] = {"contest": ["choice", str(contest.write())]}
+    for knob in space.knobs:
+        words |= _syne_tune_range(parameter(knob.label), knob.range)
+    orders = {
+        "space": words, "first": [parameters_of(space, row) for row in contest.known_good], "epochs": contest.epochs,
+        "seed": contest.seed, "slots": contest.slots, "folder": str(Path(contest.folder) / "trials"),
+        "python": sys.executable, "script": str(Path(__file__).with_name("moasha_trial.py")),
+    }  # fmt: skip
+    path = Path(contest.folder) / "orders.json"
+    path.write_text(json.dumps(orders))
+    return path
+
+
+def _syne_tune_range(name: str, allowed: Float | Int | Choice) -> dict[str, list[Any]]:
+    """The range in the words of `moasha.domain`; a knob that may be exactly 0 has a switch beside it."""
+    if isinstance(allowed, Choice):
+        return {name: ["choice", *allowed.choices]}
+    if isinstance(allowed, Int):
+        return {name: ["lograndint" if allowed.log else "randint", allowed.low, allowed.high]}
+    switch = {name + ZERO: ["choice", False, True]} if allowed.or_zero else {}
+    return {**switch, name: ["loguniform" if allowed.log else "uniform", allowed.low, allowed.high]}

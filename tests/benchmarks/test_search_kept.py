@@ -1,0 +1,82 @@
+"""Runs are kept by what they depend on, and a benchmark goes on where it was."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks.search.contenders import CONTENDERS
+from tests.benchmarks.search.kept import Run, Shelf, digest, fingerprint
+from tests.benchmarks.search.running import turned
+
+RUN = Run(contender="optuna", seed=3, points=((5.5, 0.9, 0.5),), front=((0.9, 0.5, 0.88),), load_before=0.25)
+SETTINGS = {"task": "digits", "minutes": 2.0, "slots": 2}
+
+
+def test_a_run_comes_back_as_it_was_put(tmp_path: Path) -> None:
+    shelf = Shelf(folder=tmp_path / "digits")
+    shelf.put(RUN, SETTINGS)
+    assert shelf.find("optuna", 3, SETTINGS) == RUN
+
+
+def test_a_run_of_other_settings_or_another_seed_is_not_found(tmp_path: Path) -> None:
+    shelf = Shelf(folder=tmp_path)
+    shelf.put(RUN, SETTINGS)
+    assert shelf.find("optuna", 3, {**SETTINGS, "minutes": 2.5}) is None
+    assert shelf.find("optuna", 4, SETTINGS) is None
+    assert shelf.find("random", 3, SETTINGS) is None
+
+
+def test_runs_of_several_settings_lie_beside_each_other(tmp_path: Path) -> None:
+    shelf, longer = Shelf(folder=tmp_path), {**SETTINGS, "minutes": 60.0}
+    shelf.put(RUN, SETTINGS)
+    shelf.put(Run(**{**asdict(RUN), "points": ()}), longer)
+    assert shelf.find("optuna", 3, SETTINGS) == RUN
+    assert (found := shelf.find("optuna", 3, longer)) is not None
+    assert found.points == ()
+
+
+def test_a_renamed_run_is_refused(tmp_path: Path) -> None:
+    shelf, longer = Shelf(folder=tmp_path), {**SETTINGS, "minutes": 60.0}
+    shelf.put(RUN, SETTINGS)
+    shelf.path("optuna", 3, SETTINGS).rename(shelf.path("optuna", 3, longer))
+    with pytest.raises(ValueError, match="holds a run of other settings: it was renamed or edited; delete it"):
+        shelf.find("optuna", 3, longer)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"settings": {}}', '{"settings": {}, "run": {"contender": "optuna"}}'])
+def test_a_damaged_run_is_named(tmp_path: Path, text: str) -> None:
+    shelf = Shelf(folder=tmp_path)
+    path = shelf.path("optuna", 3, SETTINGS)
+    path.write_text(text)
+    with pytest.raises(ValueError, match=rf"{path.name} is damaged .*: delete it, and the run is done again"):
+        shelf.find("optuna", 3, SETTINGS)
+
+
+def test_the_fingerprint_does_not_go_by_order() -> None:
+    assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1}) != fingerprint({"a": 1, "b": 3})
+
+
+def test_the_digest_goes_by_names_and_contents_of_the_sources(tmp_path: Path) -> None:
+    (tmp_path / "spaces").mkdir()
+    (tmp_path / "spaces" / "a.py").write_text("1")
+    (tmp_path / "curve.py").write_text("2")
+    (tmp_path / "other.py").write_text("3")
+    parts, seen = ("spaces", "curve.py"), []
+    seen.append(digest(tmp_path, parts))
+    (tmp_path / "other.py").write_text("4")
+    (tmp_path / "spaces" / "a.pyc").write_text("5")
+    assert digest(tmp_path, parts) == seen[0]
+    (tmp_path / "curve.py").write_text("6")
+    seen.append(digest(tmp_path, parts))
+    (tmp_path / "spaces" / "a.py").rename(tmp_path / "spaces" / "b.py")
+    seen.append(digest(tmp_path, parts))
+    assert len(set(seen)) == 3
+
+
+def test_each_seed_begins_with_the_next_contender() -> None:
+    names = [[c.name for c in turned(CONTENDERS[:3], seed)] for seed in range(4)]
+    first, second, third = (c.name for c in CONTENDERS[:3])
+    assert names == [
+        [first, second, third], [second, third, first], [third, first, second], [first, second, third],
+    ]  # fmt: skip
