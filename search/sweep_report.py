@@ -17,7 +17,8 @@ from sparsweep.search.frontier import Frontier
 from sparsweep.search.hindrances import unmet, without_volume
 from sparsweep.search.page import Section, save_html
 from sparsweep.search.sweep_folder import SweepFolder, Where, points_of
-from sparsweep.search.with_optuna import StudyView, open_storage
+from sparsweep.search.with_optuna import open_storage
+from sparsweep.search.with_optuna.pictures import StudyView
 from sparsweep.spaces.sweep_file import SweepFile
 from sparsweep.trainables.point import Point
 from sparsweep.trainables.record import TrialRecord

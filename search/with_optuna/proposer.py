@@ -19,7 +19,6 @@ from types import MappingProxyType
 from typing import Any
 
 import optuna
-from scipy.stats import qmc
 
 from sparsweep.search.with_optuna.memory import Memory
 from sparsweep.search.with_optuna.tpe import GroupedTPESampler
@@ -120,6 +119,8 @@ class Proposer:
     def _quasi_random(self, place: int) -> Row:
         """The row at this place of a scrambled Sobol sequence over all columns of the space."""
         names = columns(self.space)
+        from scipy.stats import qmc  # takes a second to import
+
         sequence = qmc.Sobol(len(names), scramble=True, rng=self.seed)
         if place:
             sequence.fast_forward(place)

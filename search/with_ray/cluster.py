@@ -60,6 +60,14 @@ def start(slots: Slots) -> None:
             f"no Ray cluster answers at {slots.address}, or it refuses us: check --address or RAY_ADDRESS, and that "
             "its token is in RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, with RAY_AUTH_MODE=token"
         ) from fault
+    except Exception as fault:  # Ray raises a bare one where its parts are not up in time
+        if slots.address is not None or isinstance(fault, ValueError):
+            raise
+        said = (str(fault).strip() or type(fault).__name__).splitlines()[0]
+        raise ValueError(
+            f"Ray does not start on this machine ({said[:200]}): it may be overloaded, try again when it is not; "
+            "sparsweep doctor tells more, and --inline runs trials without Ray"
+        ) from fault
     _hush()
 
 

@@ -11,7 +11,8 @@ from optuna.storages import InMemoryStorage
 
 from sparsweep.search.frontier import Frontier
 from sparsweep.search.sweep_report import SweepReport, growth_of
-from sparsweep.search.with_optuna import Outcome, Study, StudyView
+from sparsweep.search.with_optuna import Outcome, Study
+from sparsweep.search.with_optuna.pictures import StudyView
 from sparsweep.spaces.constraint import Constraint
 from sparsweep.spaces.space import Choice, Float, Int, Knob, Space, Value
 from sparsweep.spaces.sweep_file import Objectives, SweepFile, Task
