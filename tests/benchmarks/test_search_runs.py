@@ -60,7 +60,7 @@ def digits(folder: Path, contender: Contender) -> Benchmark:
 
 def test_a_contender_that_fails_says_why(tmp_path: Path) -> None:
     wrong = Contender(name="wrong", about="", module="optuna_alone", options=("--sampler", "guess"))
-    benchmark, start = digits(tmp_path, wrong), Start(preset="digits", minutes=1, data_root=None, syne_tune=None)
+    benchmark, start = digits(tmp_path, wrong), Start(preset="digits", minutes=10, data_root=None, syne_tune=None)
     with pytest.raises(FailedRunError, match=r"(?s)wrong ended with 2: .*invalid choice: 'guess'"):
         run(wrong, lambda folder: benchmark.contest(0, folder), start, lambda spent_s: None)
 
