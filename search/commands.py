@@ -347,9 +347,14 @@ def listing(options: argparse.Namespace) -> int:
 
 def frontier(options: argparse.Namespace) -> int:
     """The frontier as it is now, from the records; of one device, from the registry."""
+    if options.device and options.lower_bound:
+        raise ValueError(
+            f"--lower-bound cannot be asked for --device {options.device}: what each seed came to is in the sweep's "
+            "records, not in the registry; leave one of the two out"
+        )
     if options.device:
         return frontier_for_device(options)
-    from sparsweep.search.delivery import frontier_indexed, frontier_now
+    from sparsweep.search.delivery import frontier_at_bound, frontier_indexed, frontier_now
     from sparsweep.search.hindrances import without_volume
     from sparsweep.search.report import check_plot_path, frontier_table, save_plot
 
@@ -358,9 +363,11 @@ def frontier(options: argparse.Namespace) -> int:
         check_plot_path(plot)
     folder = _folder(Home.find(), options.name)
     sweep, where = folder.read()
-    if plot is not None:
-        now, points = frontier_now(sweep, folder, folder.store(where))
-        save_plot(now, points, plot)
+    if plot is not None or options.lower_bound:
+        find = frontier_at_bound if options.lower_bound else frontier_now
+        now, points = find(sweep, folder, folder.store(where))
+        if plot is not None:
+            save_plot(now, points, plot)
     else:
         now, _ = frontier_indexed(sweep, folder, where)
     if options.json:
@@ -369,6 +376,7 @@ def frontier(options: argparse.Namespace) -> int:
     out = console()
     if now.points:
         title = f"{len(now.points)} points on the frontier of {folder.name}"
+        title += ", each at the 95 % bound of its mean over seeds" if options.lower_bound else ""
         out.print(frontier_table(now.points, now.objectives, title=title, width=out.width))
         print(f"hypervolume {now.macs_hypervolume:.4f} (validation accuracy x share of MACs removed, reference 0, 0)")
         if (idle := without_volume(now)) is not None:

@@ -14,6 +14,7 @@ from sparsweep.search.curve import headline, near_front
 from sparsweep.search.frontier import Frontier, hypervolume
 from sparsweep.search.knee import aliases
 from sparsweep.search.lease import FencedOutError
+from sparsweep.search.lower_bound import at_bound
 from sparsweep.search.meter import Meter, Timing
 from sparsweep.search.progress import Progress
 from sparsweep.search.proposals import searched_points
@@ -98,6 +99,22 @@ def frontier_now(sweep: SweepFile, folder: SweepFolder, store: TrialStore) -> tu
     """The frontier over everything that is known now, and all points; changes nothing."""
     points = points_of(store.records(), folder.measured())
     return frontier_over(points, sweep, folder.name), points
+
+
+def frontier_at_bound(sweep: SweepFile, folder: SweepFolder, store: TrialStore) -> tuple[Frontier, list[Point]]:
+    """The frontier of what was trained with several seeds, every point at its bound (`lower_bound`), and these points.
+
+    Raises:
+        ValueError: no point has one.
+    """
+    points = at_bound(points_of(store.records(), folder.measured()))
+    if not points:
+        wished = "no setting has been trained with all its seeds yet" if sweep.seeds > 1 else "it trains with one seed"
+        raise ValueError(
+            f"no point of {folder.name} has a bound: {wished}; put seeds: 3 or more into the sweep file of a sweep "
+            "that is to have them"
+        )
+    return frontier_over(points, sweep, folder.name), list(points)
 
 
 def frontier_indexed(sweep: SweepFile, folder: SweepFolder, where: Where) -> tuple[Frontier, int]:
@@ -200,7 +217,8 @@ def _register(
         order = Order(
             model=sweep.model, sweep=folder.name, point=point.as_json(), task=task.resolved().as_json(),
             fingerprint=task.fingerprint(), path=str(store.folder(point.trial).path / str(point.network)),
-            example=example, run_id=_run_of(ledger, store, point), tags=_device_tags(point) | _task_tags(task),
+            example=example, run_id=_run_of(ledger, store, point),
+            tags=_device_tags(point) | _task_tags(task) | _seeds_tags(point),
         )  # fmt: skip
         folder.note({point.id: {"model_version": near_store(publish, (tracking_uri, order))}})
     registry = Registry.open(tracking_uri=tracking_uri)
@@ -225,6 +243,15 @@ def _device_tags(point: Point) -> dict[str, str]:
         "dense_runtime": at.dense_runtime,
         "latency": json.dumps([vars(record) for record in point.latency]),
     }  # fmt: skip
+
+
+def _seeds_tags(point: Point) -> dict[str, str]:
+    """Over how many seeds this cut's accuracy is known, and its mean and standard deviation."""
+    spread = point.spread
+    if spread is None or (deviation := spread.deviation("accuracy")) is None:
+        return {}
+    told = {"seeds": str(spread.seeds), "accuracy_mean": repr(spread.mean("accuracy"))}
+    return {**told, "accuracy_deviation": repr(deviation)}
 
 
 def _task_tags(task: Task) -> dict[str, str]:

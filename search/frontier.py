@@ -168,4 +168,5 @@ def _point_as_json(point: Point) -> dict[str, Any]:
         "cut": point.cut,
         "latency": [asdict(record) for record in point.latency],
         "macs_removed": point.macs_removed,
+        "spread": point.spread.summary() if point.spread else None,
     }

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sparsweep.search.curve import AXES, curve_value
+from sparsweep.search.curve import AXES, curve_value, near_front
 from sparsweep.search.proposals import searched_points
 from sparsweep.search.stopping import Curve, Reach, Values, goes_on, out_of_reach
 from sparsweep.spaces.constraint import Constraint
@@ -34,12 +34,15 @@ class SweepJudge:
     reaches: dict[str, Reach] = field(default_factory=dict)
     """By axis."""
     whole: deque[tuple[Point, ...]] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    front: tuple[Point, ...] = ()
+    """Of all trials' points that meet the constraints."""
 
     def take(self, record: TrialRecord) -> None:
         """What came of a trial."""
         for rung in record.rungs:
             self.rungs.setdefault(rung.epoch, {})[record.number] = rung.values
         self._see(record.points)
+        self.front = near_front((*self.front, *searched_points(record.points, self.constraints)), self.axes)
         if record.state == "done" and record.reason is None:
             self.whole.append(_way_down(record.points))
 
@@ -69,14 +72,27 @@ class SweepJudge:
         gap = min(self.reaches[axis].gap(*_place(now, axis)) for axis in self.axes)
         return Verdict(reason=f"descent ended at cut {now.cut}: {gap:.4f} below the front, more than curves come back")
 
+    def worth_repeating(self, number: int, points: Sequence[Point]) -> bool:
+        """Is one of them about to enter the front?"""
+        others = [self._row(point) for point in self.front if point.trial != number]
+        rows = [self._row(point) for point in searched_points(points, self.constraints)]
+        return any(not any(_no_worse(other, row) for other in others) for row in rows)
+
+    def _row(self, point: Point) -> Values:
+        return (point.accuracy, *(AXES[axis](point) for axis in self.axes))
+
     def _values(self, probe: Sequence[Point]) -> Values:
         if self.single_point:
-            return (probe[-1].accuracy, *(AXES[axis](probe[-1]) for axis in self.axes))
+            return self._row(probe[-1])
         return (curve_value(searched_points(probe, self.constraints), self.axes),)
 
     def _see(self, points: Sequence[Point]) -> None:
         for axis in self.axes:
             self.reaches.setdefault(axis, Reach()).take(_curve(points, axis))
+
+
+def _no_worse(row: Values, than: Values) -> bool:
+    return all(mine >= theirs for mine, theirs in zip(row, than, strict=True))
 
 
 def _way_down(points: Sequence[Point]) -> tuple[Point, ...]:

@@ -10,6 +10,7 @@ from sparsweep.search.caption import ran
 from sparsweep.search.devices import records_by_device
 from sparsweep.search.figures import UNKNOWN, label, shown
 from sparsweep.spaces.faults import visible
+from sparsweep.trainables.spread import Spread
 
 if TYPE_CHECKING:
     from sparsweep.search.with_mlflow import ModelVersionInfo
@@ -82,7 +83,10 @@ def _figures(info: "ModelVersionInfo", point: Mapping[str, Any]) -> list[str]:
     names = ("accuracy", "test_accuracy", "sparsity", "weights_left", "macs", "size_bytes")
     figures = {**point, **info.figures}
     dense = {"macs": figures.get("dense_macs"), "size_bytes": figures.get("dense_size_bytes")}
-    told = [(label(name), *(shown(name, each) for each in (figures.get(name), dense.get(name)))) for name in names]
+    told: list[Sequence[object]] = [
+        (label(name), *(shown(name, each) for each in (figures.get(name), dense.get(name)))) for name in names
+    ]
+    told += _over_seeds(point)
     times = [
         (
             record.device, record.batch, record.threads, ran(record), shown("latency_ms", record.latency_ms),
@@ -95,6 +99,17 @@ def _figures(info: "ModelVersionInfo", point: Mapping[str, Any]) -> list[str]:
     measured = _table(head, times) if times else "Its latency was not measured."
     remark = "Accuracy is of validation data, by which it was chosen; test accuracy was measured once, afterwards."
     return [_table(("figure", "value", "dense"), told), remark, measured]
+
+
+def _over_seeds(point: Mapping[str, Any]) -> list[Sequence[object]]:
+    """What the accuracy of this cut was over all seeds with which its setting was trained."""
+    if not point.get("spread"):
+        return []
+    spread = Spread.from_json(point["spread"])
+    deviation = spread.deviation("accuracy")
+    of = f"over {spread.seeds} seeds" + (f", {spread.failed} more failed" if spread.failed else "")
+    around = "" if deviation is None else f" ± {shown('accuracy', deviation)}"
+    return [(f"accuracy, mean {of}", f"{shown('accuracy', spread.mean('accuracy'))}{around}", None)]
 
 
 def _setting(point: Mapping[str, Any]) -> list[tuple[object, object]]:

@@ -12,6 +12,7 @@ from sparsweep.search.figures import WORDINGS, shown
 from sparsweep.search.frontier import Frontier, dense_figures
 from sparsweep.search.knee import aliases
 from sparsweep.search.page_template import TEMPLATE
+from sparsweep.search.panel import accuracy_band
 from sparsweep.trainables.point import Point
 from sparsweep.trainables.record import write_atomically
 
@@ -98,6 +99,7 @@ def _data(frontier: Frontier, all_points: Sequence[Point]) -> dict[str, Any]:
                 "uncut": point.cut == "dense",
                 "knee": "knee" in named and point == named["knee"],
                 "method": methods.index(point.method),
+                "band": accuracy_band(point),
                 "text": _hover(point),
             }
             for point in all_points

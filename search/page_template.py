@@ -85,6 +85,14 @@ function axis(name, front) {
   return { title: { text: axis }, gridcolor: "#e4e7eb", zeroline: false, automargin: true, ...ticks[kind], ...range };
 }
 
+// Mean accuracy over seeds, less and plus one standard deviation, beside the point's own.
+function bands(points, x, y) {
+  const known = y === "accuracy" ? points.filter(point => point.band) : [];
+  return { type: "scatter", mode: "lines", hoverinfo: "skip", showlegend: false, line: { color: "#52606d", width: 1.5 },
+           x: known.flatMap(point => [point.figures[x], point.figures[x], null]),
+           y: known.flatMap(point => [...point.band, null]) };
+}
+
 function draw() {
   const x = box("x").value, y = box("y").value;
   const there = data.points.filter(point => x in point.figures && y in point.figures);
@@ -94,6 +102,7 @@ function draw() {
     cloud(rest, x, y, "dominated or not feasible", { color: "#8a97a6", opacity: 0.4, size: 5 }),
     { type: "scatter", mode: "lines", x: values(steps, x), y: values(steps, y), hoverinfo: "skip", showlegend: false,
       line: { shape: "hv", color: "#0b5fa5", width: 2 }, opacity: 0.7 },
+    bands(front, x, y),
     ...data.methods.map((method, at) => cloud(
       front.filter(point => point.method === at), x, y, "frontier, " + method,
       { color: colours[at % colours.length], size: 9, line: { color: "#fff", width: 1 } })),

@@ -23,6 +23,9 @@ def draw(panel: Any, figure: str, frontier: Frontier, all_points: Sequence[Point
     panel.scatter(*_columns(rest, figure), s=11, color=FAINT, alpha=0.35, linewidths=0, zorder=2)
     steps = _staircase(front, figure)
     panel.step(*_columns(steps, figure), where="post", color=FRONT, linewidth=1.6, alpha=0.75, zorder=3)
+    bands = [(point.figures()[figure], *band) for point in front if (band := accuracy_band(point)) is not None]
+    panel.vlines([x for x, _, _ in bands], [low for _, low, _ in bands], [high for _, _, high in bands],
+                 color=INK, alpha=0.55, linewidth=1.1, zorder=3.5)  # fmt: skip
     for at, method in enumerate(methods):
         of_method = [point for point in front if point.method == method]
         colour = METHODS[at % len(METHODS)]
@@ -34,6 +37,14 @@ def draw(panel: Any, figure: str, frontier: Frontier, all_points: Sequence[Point
     untimed = len(frontier.points) - len(front)
     if untimed:
         _note(panel, f"{untimed} of the frontier's {len(frontier.points)} not timed", (0.02, 0.08))
+
+
+def accuracy_band(point: Point) -> tuple[float, float] | None:
+    """Mean of the accuracies over seeds, less and plus one standard deviation; None where there was one seed."""
+    if point.spread is None or (deviation := point.spread.deviation("accuracy")) is None:
+        return None
+    mean = point.spread.mean("accuracy")
+    return mean - deviation, mean + deviation
 
 
 def _columns(points: Sequence[Point], figure: str) -> tuple[list[float], list[float]]:

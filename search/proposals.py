@@ -9,6 +9,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Protocol
 
 from sparsweep.search.curve import AXES, curve_value
@@ -20,7 +21,7 @@ from sparsweep.spaces.sweep_file import Stopping
 from sparsweep.trainables.attempt import PREEMPTED, lost, was_preempted
 from sparsweep.trainables.death import Death
 from sparsweep.trainables.measures.layer_times import LayerTimes
-from sparsweep.trainables.point import Point
+from sparsweep.trainables.point import Point, by_training
 from sparsweep.trainables.record import TrialFolder, TrialRecord, TrialStore, check_room
 from sparsweep.trainables.tasks import Task
 from sparsweep.trainables.trial import TrialPlan
@@ -78,7 +79,10 @@ class Proposals:
     false_starts: Counter[int] = field(default_factory=Counter)
     unsure: bool = False
     """Whether the last proposal was cut short, so that the study may hold one that is not known here."""
-    stopping: Stopping = field(default_factory=Stopping)
+    stopping: Stopping | None = field(default_factory=Stopping)
+    """When the judge is asked whether a trial goes on; None: never."""
+    seeds: int = 1
+    """With how many seeds a setting is trained that is about to enter the front."""
     judge: "Listener | None" = None
     """Is told every record, so that it can judge trials; None where nobody judges."""
     say: Callable[[str], None] = lambda _: None
@@ -140,12 +144,11 @@ class Proposals:
         self.store.folder(number).propose(number, row, seed)
         plan = TrialPlan(
             number=number, setting=row, seed=seed, task=self.task, fixed=self.fixed, code_root=self.code_root,
-            layer_times=self.layer_times, slot=self.slot,
-            judged_on_the_way=self.judge is not None and self.stopping.descents,
+            layer_times=self.layer_times, slot=self.slot, seeds=self.seeds,
         )  # fmt: skip
-        if self.judge is not None:
-            rungs = rungs_of(plan.options().epochs, reduction=self.stopping.reduction, first=self.stopping.first)
-            plan = replace(plan, rungs=rungs)
+        if self.judge is not None and (when := self.stopping) is not None:
+            rungs = rungs_of(plan.options().epochs, reduction=when.reduction, first=when.first)
+            plan = replace(plan, rungs=rungs, judged_on_the_way=when.descents)
         self.at_work[number] = plan
         if self.left and self.left[0][0] == number:
             self.left.popleft()
@@ -223,6 +226,11 @@ def searched_points(points: Sequence[Point], constraints: Sequence[Constraint]) 
     return [point for point in points if all(rule.holds(point.figures()) for rule in rules)]
 
 
+def setting_value(points: Sequence[Point], axes: Sequence[str], constraints: Sequence[Constraint]) -> float:
+    """What a trial's setting is worth: the mean over its trainings of what their curves are."""
+    return fmean(curve_value(searched_points(curve, constraints), axes) for curve in by_training(points))
+
+
 def outcome_of(
     record: TrialRecord, axes: Sequence[str], constraints: Sequence[Constraint], *, single_point: bool
 ) -> Outcome:
@@ -237,11 +245,12 @@ def outcome_of(
     if record.state == "failed":
         return Outcome(number=record.number, values=None, attributes=attributes, violations={})
     if single_point:
-        point = record.points[-1]
-        rules = {str(r): r.violation(point.figures()) for r in constraints if r.figure in SEARCHABLE}
-        values = (point.accuracy, *(AXES[axis](point) for axis in axes))
+        ends = [points[-1] for points in by_training(record.points)]
+        searched = [rule for rule in constraints if rule.figure in SEARCHABLE]
+        rules = {str(rule): fmean(rule.violation(end.figures()) for end in ends) for rule in searched}
+        values = (fmean(end.accuracy for end in ends), *(fmean(AXES[axis](end) for end in ends) for axis in axes))
         return Outcome(number=record.number, values=values, attributes=attributes, violations=rules)
-    worth = curve_value(searched_points(record.points, constraints), axes)
+    worth = setting_value(record.points, axes, constraints)
     attributes["best_accuracy"] = max(point.accuracy for point in record.points)
     missed = curve_violations(record.points, constraints)
     return Outcome(number=record.number, values=(worth,), attributes=attributes, violations=missed)

@@ -57,7 +57,8 @@ def frontier_table(
     table = Table(title=heading, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False)
     roomy = width >= _ROOMY
     table.padding = (0, 1 if roomy else 0, 0, 0)
-    for header in ("accuracy", "test", "sparsity", "MACs", "fewer", "speedup", "size"):
+    repeated = any(point.spread for point in points)
+    for header in ("accuracy", *(("±",) if repeated else ()), "test", "sparsity", "MACs", "fewer", "speedup", "size"):
         table.add_column(header, justify="right", no_wrap=True)
     table.add_column("method trial/cut", overflow="fold")
     table.add_column("version", no_wrap=True)
@@ -67,7 +68,9 @@ def frontier_table(
         style = "bold" if "knee" in names else ""
         version = " ".join([*([point.model_version] if point.model_version else []), *names])
         version = version if roomy else fill(version, len("most-accurate"), break_on_hyphens=False)
-        table.add_row(*(Text(cell) for cell in (*_cells(point), version)), style=style)
+        accuracy, *others = _cells(point)
+        spread = (_deviation(point),) if repeated else ()
+        table.add_row(*(Text(cell) for cell in (accuracy, *spread, *others, version)), style=style)
     return table
 
 
@@ -83,6 +86,13 @@ def _cells(point: Point) -> tuple[str, ...]:
         shown("size_bytes", point.size_bytes),
         f"{point.method} {point.trial}/{point.cut}",
     )
+
+
+def _deviation(point: Point) -> str:
+    """The accuracy's standard deviation over seeds, in percentage points; of a setting that failed with one, that."""
+    if point.spread is None or (deviation := point.spread.deviation("accuracy")) is None:
+        return "" if point.spread is None or not point.spread.failed else "failed"
+    return f"{100 * deviation:.1f}" + ("*" if point.spread.failed else "")
 
 
 def _percent(share: float | None) -> str:

@@ -24,7 +24,7 @@ from sparsweep.search import with_mlflow
 from sparsweep.search.budget import Account
 from sparsweep.search.catalogue import catalogue
 from sparsweep.search.clerk import Clerk
-from sparsweep.search.curve import AXES, LOOKED_UP, curve_value, search_axes
+from sparsweep.search.curve import AXES, LOOKED_UP, search_axes
 from sparsweep.search.delivery import Delivered, Run, deliver
 from sparsweep.search.first_rows import first_rows
 from sparsweep.search.hindrances import Watch
@@ -34,7 +34,7 @@ from sparsweep.search.lease import FencedOutError, Lease
 from sparsweep.search.meter import layer_times_of
 from sparsweep.search.progress import UNDONE, Progress
 from sparsweep.search.projector import Projector
-from sparsweep.search.proposals import SEARCHABLE, Proposals, searched_points
+from sparsweep.search.proposals import SEARCHABLE, Proposals, searched_points, setting_value
 from sparsweep.search.publishing import put_files
 from sparsweep.search.refusals import refuse_absent, refuse_unsuitable
 from sparsweep.search.sweep_folder import SweepFolder, Where
@@ -226,8 +226,9 @@ def _proposals(job: Job, progress: Progress, projector: Projector) -> Proposals:
     proposals = Proposals(
         study=study, store=job.store, task=job.task, fixed=job.fixed(), axes=job.axes, constraints=sweep.constraints,
         code_root=job.code_root, single_point=single, budget=sweep.budget.trials, deadline=progress.deadline,
-        seed=sweep.sampler.seed, on_record=on_record, say=progress.say, stopping=sweep.stopping,
-        judge=_judge(job, single), slot={"cpu": needs.cpu, "gpu": needs.gpu}, enough=progress.account.over,
+        seed=sweep.sampler.seed, on_record=on_record, say=progress.say, seeds=sweep.seeds,
+        stopping=sweep.stopping if sweep.stopping.rule != "none" else None, judge=_judge(job, single),
+        slot={"cpu": needs.cpu, "gpu": needs.gpu}, enough=progress.account.over,
     )  # fmt: skip
     proposals.reconcile()
     known.set()
@@ -244,7 +245,7 @@ def first_of(job: Job, earlier: Sequence[Told]) -> list[Row]:
 
 def _judge(job: Job, single: bool) -> SweepJudge | None:
     stopping = job.sweep.stopping
-    if stopping.rule == "none":
+    if stopping.rule == "none" and job.sweep.seeds == 1:
         return None
     return SweepJudge(
         axes=job.axes, constraints=job.sweep.constraints, reduction=stopping.reduction, single_point=single
@@ -301,7 +302,9 @@ class _Ledger:
 
     def log(self, record: TrialRecord) -> None:
         feasible = searched_points(record.points, self.job.sweep.constraints)
-        self.ledger.log_trial(record, curve_value=curve_value(feasible, self.job.axes) if record.points else None)
+        rules, axes = self.job.sweep.constraints, self.job.axes
+        worth = setting_value(record.points, axes, rules) if record.points else None
+        self.ledger.log_trial(record, curve_value=worth)
         kept = [point for point in feasible if point.network is not None]
         values = [(p.accuracy, *(AXES[axis](p) for axis in self.job.axes)) for p in kept]
         self.study.add((p.id, record.setting, v) for p, v in zip(kept, values, strict=True))

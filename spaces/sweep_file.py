@@ -242,6 +242,8 @@ class SweepFile(Part):
     warm_start: Name | None = None
     """An earlier sweep of the same task and space: the sampler knows its outcomes, and its best are tried first."""
     stopping: Stopping = Stopping()
+    seeds: int = Field(default=1, ge=1, le=100)
+    """With how many seeds a setting is trained that is about to enter the front."""
     registry: Registry = Registry()
 
     @field_validator("methods")
@@ -303,6 +305,8 @@ class SweepFile(Part):
         same = {key: data[key] for key in ("task", "methods", "space", "objectives", "trial", "sampler")}
         same["task"] = self.task.identity()
         same |= {key: data[key] for key in ("points", "warm_start") if data[key]}
+        if self.seeds > 1:
+            same["seeds"] = self.seeds
         if self.timing.look_up:
             same["timing"] = {"batch": self.timing.batch, "look_up": True}
         return {**same, "constraints": sorted(data["constraints"]), "epochs": self.budget.epochs}

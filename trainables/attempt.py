@@ -26,6 +26,7 @@ from sparsweep.trainables.judgement import LENIENT, Judge
 from sparsweep.trainables.measures.device import device_label
 from sparsweep.trainables.point import Point
 from sparsweep.trainables.record import BEGAN, State, StorageFullError, TrialFolder, TrialRecord, is_full, now_ms
+from sparsweep.trainables.repeats import Ended, plan_of, with_spread
 from sparsweep.trainables.training import CompileError, DivergedError
 from sparsweep.trainables.trial import Trial, TrialPlan
 
@@ -58,12 +59,19 @@ NO_MEMORY = ("not enough memory", "allocate memory")
 
 @dataclass(kw_only=True)
 class Attempt:
-    """A trial at work in its folder."""
+    """A trial at work in its folder: one training, or one after the other (`trainables.repeats`)."""
 
+    plan: TrialPlan
     trial: Trial
+    """The present training."""
     folder: TrialFolder
     number: int
     started_ms: int
+    device: str = "cpu"
+    ended: Ended = field(default_factory=Ended)
+    """What the trainings before it left."""
+    lost: str | None = None
+    """Why the present training, not the first, has failed."""
     saved_at: float = field(default_factory=time.monotonic)
 
     @classmethod
@@ -72,18 +80,23 @@ class Attempt:
         started_ms = now_ms()
         number = folder.claim_attempt()
         (folder.attempt(number) / BEGAN).touch()
-        trial = Trial.start(plan, folder.attempt(number), device)
+        ended, trial = Ended(), Trial.start(plan, folder.attempt(number), device)
         for older in range(number - 1, 0, -1):
             path = folder.attempt(older) / "checkpoint.pt"
             if not path.exists() or (state := _read(path)) is None:
                 continue
             try:
+                ended = Ended.from_text(str(state["ended"]))
+                if ended.trainings:
+                    trial = Trial.start(plan_of(plan, ended.trainings), folder.attempt(number), device)
                 trial.load_state(state)
                 break
             except (KeyError, TypeError, ValueError, RuntimeError) as fault:  # another version's, half taken in
                 _unreadable(path, fault)
-                trial = Trial.start(plan, folder.attempt(number), device)
-        return cls(trial=trial, folder=folder, number=number, started_ms=started_ms)
+                ended, trial = Ended(), Trial.start(plan, folder.attempt(number), device)
+        return cls(
+            plan=plan, trial=trial, folder=folder, number=number, started_ms=started_ms, device=device, ended=ended
+        )
 
     def run(
         self, until: Callable[[Trial], bool] = lambda trial: False, told: threading.Event | None = None,
@@ -99,20 +112,47 @@ class Attempt:
             PreemptedError: SIGTERM came; the checkpoint is written.
         """
         with nullcontext(told) if told is not None else _noticing_sigterm() as heard:
-            while self.trial.advance():
-                self.trial.be_judged(judge)
-                if heard.is_set():
-                    self.save()
-                    (self.folder.attempt(self.number) / PREEMPTED).touch()
-                    raise PreemptedError("told to end (SIGTERM); the checkpoint is written")
-                if time.monotonic() - self.saved_at > CHECKPOINT_EVERY_S:
-                    self.save()
-                limit, spent = self.trial.options.time_limit, sum(self.trial.seconds.values())
-                if 0 < limit < spent:
-                    raise TimeLimitError(f"time limit: {spent:.0f} s of work, allowed {limit:g} s")
-                if until(self.trial):
+            while True:
+                if self._train(until, heard, judge):
                     return True
+                if not self._again(judge):
+                    return False
+
+    def _train(self, until: Callable[[Trial], bool], heard: threading.Event, judge: Judge) -> bool:
+        """The present training to its end; true if `until` held before."""
+        while self.trial.advance():
+            self.trial.be_judged(judge)
+            if heard.is_set():
+                self.save()
+                (self.folder.attempt(self.number) / PREEMPTED).touch()
+                raise PreemptedError("told to end (SIGTERM); the checkpoint is written")
+            if time.monotonic() - self.saved_at > CHECKPOINT_EVERY_S:
+                self.save()
+            limit, spent = self.trial.options.time_limit, sum(self.trial.seconds.values())
+            if 0 < limit < spent:
+                raise TimeLimitError(f"time limit: {spent:.0f} s of work, allowed {limit:g} s")
+            if until(self.trial):
+                return True
         return False
+
+    def _again(self, judge: Judge) -> bool:
+        """Begins the next training, if there is to be one."""
+        points, done = self.trial.points, self.ended.trainings + 1
+        if done >= self.plan.seeds or not points:
+            return False
+        if done == 1 and not judge.worth_repeating(self.plan.number, points):
+            return False
+        self.ended = self.ended.and_(self.trial)
+        self.trial = Trial.start(plan_of(self.plan, done), self.folder.attempt(self.number), self.device)
+        return True
+
+    def lose(self, fault: BaseException) -> bool:
+        """Leaves the present training, which has failed, out; false if it is the first, so that nothing is left."""
+        if self.ended.trainings == 0:
+            return False
+        of = f"training {self.ended.trainings + 1} of {self.plan.seeds}"
+        self.lost = f"{of}, with seed {self.trial.plan.seed}, failed: {reason_of(fault)}"
+        return True
 
     def save(self) -> None:
         """Writes the checkpoint, whole or not at all. Raises FencedError if this attempt no longer counts."""
@@ -120,7 +160,7 @@ class Attempt:
             raise FencedError(f"attempt {self.number} at trial {self.trial.plan.number} was taken over")
         path = self.folder.attempt(self.number) / "checkpoint.pt"
         beside = path.with_suffix(f".{os.getpid()}")
-        torch.save(self.trial.state(), beside)
+        torch.save({**self.trial.state(), "ended": self.ended.as_text()}, beside)
         beside.replace(path)
         self.saved_at = time.monotonic()
 
@@ -130,13 +170,15 @@ class Attempt:
         Raises:
             FencedError: another attempt counts; nothing was committed and nothing is dropped.
         """
-        worth = own_front(self.trial.points)
-        points = tuple(p if p in worth else p.with_(network=None) for p in self.trial.points)
-        reason = self.trial.ended_early
+        whole = self.ended if self.lost else self.ended.and_(self.trial)
+        found = with_spread(whole.points, self.ended.trainings + 1, failed=int(self.lost is not None))
+        worth = {point.id for point in own_front(list(found))}
+        points = tuple(point if point.id in worth else point.with_(network=None) for point in found)
+        reason = self.lost or whole.ended_early
         record = self._record("stopped" if reason is not None and not points else "done", reason, points)
         self._commit(record)
-        for point in self.trial.points:
-            if point not in worth:
+        for point in (*self.ended.points, *self.trial.points):
+            if point.id not in worth:
                 for ending in (".json", ".safetensors"):
                     (self.folder.path / f"{point.network}{ending}").unlink(missing_ok=True)
         (self.folder.attempt(self.number) / "checkpoint.pt").unlink(missing_ok=True)
@@ -154,12 +196,12 @@ class Attempt:
             raise FencedError(f"attempt {self.number} at trial {record.number} was taken over")
 
     def _record(self, state: State, reason: str | None, points: tuple[Point, ...]) -> TrialRecord:
-        plan = self.trial.plan
+        plan, whole = self.plan, self.ended.and_(self.trial)
         return TrialRecord(
             number=plan.number, attempt=self.number, setting=plan.setting, seed=plan.seed,
-            state=state, reason=reason, points=points, rungs=tuple(self.trial.rungs),
-            epochs=tuple(self.trial.epochs), started_ms=self.started_ms, ended_ms=now_ms(),
-            seconds={phase: round(s, 4) for phase, s in self.trial.seconds.items()}, environment=environment(),
+            state=state, reason=reason, points=points, rungs=whole.rungs,
+            epochs=whole.epochs, started_ms=self.started_ms, ended_ms=now_ms(),
+            seconds={phase: round(s, 4) for phase, s in whole.seconds.items()}, environment=environment(),
             slot=plan.slot, earlier_s=self.folder.held_before(self.number),
         )  # fmt: skip
 
@@ -194,11 +236,12 @@ def _run_trial(
             raise StorageFullError(f"no room to write in {folder.path.parent}") from fault
         if debug and not isinstance(fault, EXPECTED):
             raise
-        if attempt is not None:
+        if attempt is None:
+            if (record := lost(plan, folder, reason_of(fault))) is None:
+                raise
+            return record
+        if not attempt.lose(fault):
             return attempt.fail(fault)
-        if (record := lost(plan, folder, reason_of(fault))) is None:
-            raise
-        return record
     try:
         return attempt.commit()
     except OSError as fault:

@@ -31,6 +31,10 @@ class Judge(Protocol):
         """On its way down; `points` are all that it has measured."""
         ...
 
+    def worth_repeating(self, number: int, points: Sequence[Point]) -> bool:
+        """At the end of its first training: whether it is to be trained with the other seeds too."""
+        ...
+
 
 class _Lenient:
     """Lets everything go on."""
@@ -40,6 +44,9 @@ class _Lenient:
 
     def at_cut(self, number: int, points: Sequence[Point]) -> Verdict:
         return Verdict()
+
+    def worth_repeating(self, number: int, points: Sequence[Point]) -> bool:
+        return True
 
 
 LENIENT: Judge = _Lenient()

@@ -1,11 +1,15 @@
 """A point: one measured pruned network."""
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 from sparsweep.spaces.space import Value
+from sparsweep.trainables.spread import Spread
+
+_REPEATED = re.compile(r"r([1-9][0-9]*)-(.+)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +74,8 @@ class Point:
     trial: int
     """Number of the proposal, from 0."""
     cut: str
-    """`own` (the method's own cut, untouched), `own-tuned`, `dense`, or `00`…`15` down the descent."""
+    """`own` (the method's own cut, untouched), `own-tuned`, `dense`, or `00`…`15` down the descent; `r1-03` is `03` of
+    the setting's second training, with another seed (`cut_name`)."""
     method: str
     threshold: float
     """The balanced score under which this cut removes; for the own cut the method's own threshold."""
@@ -103,6 +108,8 @@ class Point:
     latency: tuple[Latency, ...] = ()
     """Records by batch size and runtime, of one device, for points near the front."""
     model_version: str | None = None
+    spread: Spread | None = None
+    """Over all trainings of the setting; None where it was trained with one seed."""
 
     def __post_init__(self) -> None:
         originals = {n: getattr(self, n) for n in ("dense_macs", "dense_size_bytes")}
@@ -120,6 +127,18 @@ class Point:
     def id(self) -> str:
         """Unique within its sweep: `00007/12`."""
         return f"{self.trial:05d}/{self.cut}"
+
+    @property
+    def training(self) -> int:
+        """Of which training of its setting it is: 0 the first, others with other seeds."""
+        match = _REPEATED.fullmatch(self.cut)
+        return int(match[1]) if match else 0
+
+    @property
+    def base_cut(self) -> str:
+        """Name of the same cut in the first training."""
+        match = _REPEATED.fullmatch(self.cut)
+        return match[2] if match else self.cut
 
     @property
     def speedup(self) -> float | None:
@@ -164,6 +183,7 @@ class Point:
             "widths": list(self.widths),
             "setting": dict(self.setting),
             "latency": [dict(vars(record)) for record in self.latency],
+            "spread": self.spread.as_json() if self.spread else None,
         }
 
     @classmethod
@@ -174,5 +194,19 @@ class Point:
                 **data,
                 "widths": tuple(data["widths"]),
                 "latency": latencies(data["latency"]),
+                "spread": Spread.from_json(spread) if (spread := data.get("spread")) else None,
             }
         )
+
+
+def cut_name(base: str, training: int) -> str:
+    """Name of a cut in a training of its setting: `03`, `r1-03`."""
+    return f"r{training}-{base}" if training else base
+
+
+def by_training(points: Iterable[Point]) -> list[tuple[Point, ...]]:
+    """A trial's points, those of each training together."""
+    found: dict[int, list[Point]] = {}
+    for point in points:
+        found.setdefault(point.training, []).append(point)
+    return [tuple(each) for _, each in sorted(found.items())]

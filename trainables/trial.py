@@ -34,7 +34,7 @@ from sparsweep.trainables.measures.size import layer_sparsity, nonzero_counts, s
 from sparsweep.trainables.methods import Method, method_of
 from sparsweep.trainables.options import TrialOptions, patterns
 from sparsweep.trainables.outline import lay_outline
-from sparsweep.trainables.point import Point
+from sparsweep.trainables.point import Point, cut_name
 from sparsweep.trainables.record import Epoch, Rung, now_ms
 from sparsweep.trainables.rehearsal import random_state_kept
 from sparsweep.trainables.scores import Scores
@@ -83,6 +83,10 @@ class TrialPlan:
     """After how many epochs of training the trial is judged."""
     judged_on_the_way: bool = False
     """Whether its descent is judged after each cut."""
+    seeds: int = 1
+    """With how many seeds the setting is trained if it is worth it; see `trainables.repeats`."""
+    training: int = 0
+    """Which of these trainings it is."""
 
     def options(self) -> TrialOptions:
         return TrialOptions.from_row(self.fixed, self.setting)
@@ -310,6 +314,7 @@ class Trial:
 
     def _measure(self, name: str, threshold: float) -> None:
         """Compacts, checks, measures, keeps the network: one point."""
+        name = cut_name(name, self.plan.training)
         compacted = compact(self.net, self.couplings)
         device = next(self.net.parameters()).device
         check_exact(self.net, compacted.net, self._examples().to(device), compacted.kept)

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from sparsweep.trainables.point import by_training
 from sparsweep.trainables.record import TrialRecord
 
 if TYPE_CHECKING:
@@ -38,9 +39,12 @@ def metrics_of(record: TrialRecord, curve_value: float | None) -> "list[Metric]"
         where, step = ("-".join(filter(None, ("cut", way))), int(at)) if at.isdigit() else (point.cut, 0)
         for name in ("accuracy", "sparsity", "macs_removed"):
             rows.append((f"{where}/{name}", getattr(point, name), record.ended_ms, step))
+        if point.spread and point.training == 0 and (deviation := point.spread.deviation("accuracy")) is not None:
+            rows.append((f"{where}/accuracy_deviation", deviation, record.ended_ms, step))
     reached = [point.accuracy for point in record.points] or [epoch.accuracy for epoch in record.epochs]
     once = {f"seconds/{phase}": seconds for phase, seconds in record.seconds.items()}
-    once |= {"points": len(record.points)} | ({"best_accuracy": max(reached)} if reached else {})
+    once |= {"points": len(record.points), "seeds": len(by_training(record.points))}
+    once |= {"best_accuracy": max(reached)} if reached else {}
     once |= {} if curve_value is None else {"curve_hypervolume": curve_value}
     rows += [(name, value, record.ended_ms, 0) for name, value in once.items()]
     return [metric(*row) for row in rows]

@@ -1,8 +1,8 @@
 """The sweep's judge as an actor, which trials ask from their own processes; a judge that is away lets them go on."""
 
 import contextlib
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sparsweep.trainables.judgement import LENIENT, Judge, Verdict
 from sparsweep.trainables.point import Point
@@ -14,6 +14,7 @@ import ray
 if TYPE_CHECKING:
     from sparsweep.search.judging import SweepJudge
 
+Answer = TypeVar("Answer")
 ANSWER_S = 20.0
 """So long a trial waits for an answer before it goes on without one."""
 
@@ -33,6 +34,9 @@ class JudgeActor:
     def at_cut(self, number: int, points: Sequence[Point]) -> Verdict:
         return self.judge.at_cut(number, points)
 
+    def worth_repeating(self, number: int, points: Sequence[Point]) -> bool:
+        return self.judge.worth_repeating(number, points)
+
 
 class RemoteJudge:
     """What a trial, or the driver, holds of the actor."""
@@ -46,17 +50,20 @@ class RemoteJudge:
             self.actor.take.remote(record)
 
     def at_rung(self, number: int, epoch: int, probe: Sequence[Point]) -> Verdict:
-        return self._asked(lambda: self.actor.at_rung.remote(number, epoch, probe))
+        return self._asked(lambda: self.actor.at_rung.remote(number, epoch, probe), Verdict())
 
     def at_cut(self, number: int, points: Sequence[Point]) -> Verdict:
-        return self._asked(lambda: self.actor.at_cut.remote(number, points))
+        return self._asked(lambda: self.actor.at_cut.remote(number, points), Verdict())
 
-    def _asked(self, ask: Any) -> Verdict:
+    def worth_repeating(self, number: int, points: Sequence[Point]) -> bool:
+        return self._asked(lambda: self.actor.worth_repeating.remote(number, points), True)
+
+    def _asked(self, ask: Callable[[], Any], otherwise: Answer) -> Answer:
         try:
-            verdict: Verdict = ray.get(ask(), timeout=ANSWER_S)
+            answer: Answer = ray.get(ask(), timeout=ANSWER_S)
         except (ray.exceptions.RayError, TimeoutError):  # its node died, it raised, or it is overrun
-            return Verdict()
-        return verdict
+            return otherwise
+        return answer
 
 
 def remote_judge(judge: "SweepJudge") -> RemoteJudge:

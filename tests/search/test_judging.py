@@ -90,3 +90,26 @@ def test_descents_that_were_cut_short_do_not_tell_how_far_curves_come_back() -> 
         judge.take(make_record(number, *descent(number, 0.9, 0.8, 0.7), state="done", reason="descent ended"))
     assert len(judge.whole) == 0
     assert judge.at_cut(6, descent(6, 0.8, 0.3)).reason is None
+
+
+def test_a_setting_is_repeated_that_is_about_to_enter_the_front() -> None:
+    judge = SweepJudge(axes=AXES)
+    assert judge.worth_repeating(0, descent(0, 0.9, 0.8)), "the first"
+    judge.take(make_record(0, *descent(0, 0.9, 0.8)))
+    assert not judge.worth_repeating(1, descent(1, 0.9, 0.8)), "equal is not better"
+    assert not judge.worth_repeating(1, descent(1, 0.85, 0.8))
+    assert judge.worth_repeating(1, descent(1, 0.1, 0.81)), "one of its points is enough"
+    assert judge.worth_repeating(1, [make_point(1, accuracy=0.1, sparsity=0.99)]), "and in any objective"
+
+
+def test_what_misses_a_constraint_does_not_enter_the_front() -> None:
+    judge = SweepJudge(axes=AXES, constraints=(Constraint.parse("accuracy >= 0.95"),))
+    assert not judge.worth_repeating(0, descent(0, 0.9, 0.8))
+    assert judge.worth_repeating(0, descent(0, 0.96, 0.8))
+
+
+def test_a_trial_does_not_stand_in_its_own_way() -> None:
+    """Its record may be known already: asked again after a driver's death."""
+    judge = SweepJudge(axes=AXES)
+    judge.take(make_record(0, *descent(0, 0.9, 0.8)))
+    assert judge.worth_repeating(0, descent(0, 0.9, 0.8))

@@ -8,16 +8,20 @@ import pytest
 from sparsweep.search.model_card import model_card, plain
 from sparsweep.search.with_mlflow import ModelVersionInfo
 from sparsweep.trainables.delivery.check import Difference
+from sparsweep.trainables.spread import FIGURES, Spread, spread_of
 from tests.search.points import make_latency, make_point
 
 EXACT = Difference(as_stored=0.0, other_batches=2.4e-7)
 
 
-def card(tmp_path: Path, licence: str | None = None, forms: tuple[str, ...] = ("safetensors",), **tags: str) -> str:
+def card(
+    tmp_path: Path, licence: str | None = None, forms: tuple[str, ...] = ("safetensors",),
+    spread: Spread | None = None, **tags: str,
+) -> str:  # fmt: skip
     """The card of a version with these tags."""
     point = make_point(
         2, "06", accuracy=0.94, test_accuracy=0.9467, latency=(make_latency(1.2, batch=1), make_latency(2.5)),
-        setting={"method": "gasl", "granularity": "filter"},
+        setting={"method": "gasl", "granularity": "filter"}, spread=spread,
     )  # fmt: skip
     (tmp_path / "point.json").write_text(json.dumps(point.as_json()))
     (tmp_path / "architecture.json").write_text(json.dumps({"network": "lenet-digits", "example_shape": [1, 8, 8]}))
@@ -50,6 +54,17 @@ def test_it_says_what_is_known(tmp_path: Path) -> None:
         "| MLflow run | 0b12 |",
     ):
         assert line in text.splitlines()
+
+
+def test_it_says_what_the_accuracy_is_over_several_seeds(tmp_path: Path) -> None:
+    three = spread_of([dict.fromkeys(FIGURES, value) for value in (0.94, 0.92, 0.93)])
+    assert (
+        "| accuracy, mean over 3 seeds | 93.00 % ± 1.00 % | \N{EN DASH} |" in card(tmp_path, spread=three).splitlines()
+    )
+    one = spread_of([dict.fromkeys(FIGURES, 0.94)], failed=2)
+    line = "| accuracy, mean over 1 seeds, 2 more failed | 94.00 % | \N{EN DASH} |"
+    assert line in card(tmp_path, spread=one).splitlines()
+    assert "over" not in card(tmp_path).split("## Method")[0]
 
 
 def test_the_pickle_is_told_where_there_is_one(tmp_path: Path) -> None:

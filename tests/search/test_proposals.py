@@ -312,6 +312,24 @@ def test_a_single_point_is_told_as_one_value_per_objective() -> None:
     assert told.violations == {"accuracy >= 0.95": pytest.approx(0.05)}
 
 
+def test_a_setting_trained_with_several_seeds_is_worth_the_mean_of_its_curves() -> None:
+    """With the second seed its curve is .8 x .5; taken as one, the two would count as the better alone."""
+    again = make_point(cut="r1-00", accuracy=0.8, sparsity=0.5, macs_removed=0.5)
+    told = outcome_of(make_record(0, *CURVE, again), ("macs_removed",), (), single_point=False)
+    assert told.values == pytest.approx((((0.9 * 0.5 + 0.5 * 0.3) + 0.8 * 0.5) / 2,))
+    rules = (Constraint.parse("accuracy >= 0.85"),)
+    missed = outcome_of(make_record(0, *CURVE, again), ("macs_removed",), rules, single_point=False)
+    assert missed.values == pytest.approx((0.9 * 0.5 / 2,)), "a training without a feasible point is worth nothing"
+
+
+def test_a_single_point_trained_with_several_seeds_is_told_as_its_mean() -> None:
+    points = [make_point(cut=cut, accuracy=a, sparsity=s) for cut, a, s in (("own", 0.9, 0.5), ("r1-own", 0.7, 0.7))]
+    rules = (Constraint.parse("accuracy >= 0.8"),)
+    told = outcome_of(make_record(0, *points), ("sparsity",), rules, single_point=True)
+    assert told.values == pytest.approx((0.8, 0.6))
+    assert told.violations == {"accuracy >= 0.8": pytest.approx(0.05)}
+
+
 @pytest.mark.parametrize("single_point", [False, True])
 def test_a_failed_trial_has_a_reason_and_no_value(single_point: bool) -> None:
     told = outcome_of(make_record(0, reason="diverged: loss is nan"), ("sparsity",), (), single_point=single_point)

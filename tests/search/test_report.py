@@ -15,7 +15,8 @@ from sparsweep.search.figures import UNKNOWN, Objectives
 from sparsweep.search.frontier import Frontier
 from sparsweep.search.report import check_plot_path, frontier_table, save_plot
 from sparsweep.spaces.constraint import Constraint
-from sparsweep.trainables.point import Point
+from sparsweep.trainables.point import Point, cut_name
+from sparsweep.trainables.repeats import with_spread
 from tests.search.points import THREE, make_point
 
 EVIL = "<script>alert('x')</script>$\\frac{"
@@ -182,3 +183,34 @@ def test_nothing_heavy_is_imported_before_it_is_needed() -> None:
     code = f"import sys, sparsweep.search.report, sparsweep.search.pick; print(sorted({heavy} & set(sys.modules)))"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
+
+
+def repeated() -> tuple[Point, ...]:
+    """The same cut three times, and one point of one seed."""
+    cuts = [make_point(3, cut_name("07", at), accuracy=a, sparsity=0.8) for at, a in enumerate((0.95, 0.93, 0.94))]
+    return (*with_spread(cuts, trainings=3, failed=0)[:1], make_point(5, "11", accuracy=0.9, sparsity=0.9))
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_the_table_shows_the_deviation_over_seeds_where_some_point_has_one(width: int) -> None:
+    text = table_text(repeated(), width)
+    assert all(len(line) <= width for line in text.splitlines())
+    lines = [line.split()[:2] for line in text.splitlines()]
+    assert ["accuracy", "±"] in lines
+    assert ["95.00%", "1.0"] in lines
+    assert "±" not in table_text(POINTS, width)
+
+
+def test_the_page_has_the_bars_of_what_was_trained_with_several_seeds(tmp_path: Path) -> None:
+    points = repeated()
+    shown = data_of(page(tmp_path, frontier(points), points))["points"]
+    assert isinstance(shown, list)
+    assert [point["band"] for point in shown] == [pytest.approx([0.93, 0.95]), None]
+
+
+def test_the_picture_has_them_too(tmp_path: Path) -> None:
+    points = repeated()
+    save_plot(frontier(points), points, tmp_path / "with.png")
+    plain = tuple(point.with_(spread=None) for point in points)
+    save_plot(frontier(plain), plain, tmp_path / "without.png")
+    assert (tmp_path / "with.png").read_bytes() != (tmp_path / "without.png").read_bytes()

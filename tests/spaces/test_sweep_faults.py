@@ -153,7 +153,7 @@ def test_all_faults_come_at_once_in_the_order_of_the_file(tmp_path: Path, catalo
         ('name: "a\\0b"', "name: holds a control character: remove it"),
         ("? [a]\n: 3", "a key must be one plain word"),
         ("<<: {name: x}", "<<: unknown key (allowed: name, task, methods, space, objectives, constraints, budget, "
-         "trial, resources, timing, sampler, points, warm_start, stopping, registry)"),
+         "trial, resources, timing, sampler, points, warm_start, stopping, seeds, registry)"),
     ],
 )  # fmt: skip
 def test_one_fault(text: str, fault: str, catalogue: Catalogue) -> None:

@@ -48,6 +48,7 @@ def test_everything_but_the_task_has_a_default(catalogue: Catalogue) -> None:
         "points": [],
         "warm_start": None,
         "stopping": {"rule": "none", "reduction": 3, "first": None, "descents": True},
+        "seeds": 1,
         "registry": {"model": "tiny", "keep": 8},
     }
 
