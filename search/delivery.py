@@ -173,7 +173,8 @@ def _timed(point: Point, timing: Timing) -> bool:
 def timing_of(sweep: SweepFile) -> Timing:
     """How a sweep's networks are timed: at batch 1 and at the sweep's own."""
     asked = sweep.timing
-    return Timing(batches=tuple(sorted({1, asked.batch})), runtimes=asked.runtimes, threads=asked.threads)
+    batches = tuple(sorted({1, asked.batch}))
+    return Timing(batches=batches, runtimes=asked.runtimes, threads=asked.threads, round_ms=asked.round_ms)
 
 
 def _test(points: Sequence[Point], folder: SweepFolder, store: TrialStore, task: Task) -> None:

@@ -16,6 +16,7 @@ from sparsweep.trainables.record import read_whole, write_atomically
 if TYPE_CHECKING:
     from sparsweep.trainables.tasks import Task
 
+ROUND_MS = 40.0
 Cells = dict[str, dict[str, Any]]
 """By `cell`: a record as plain data, or {"unsuitable": why} where the runtime cannot serve the network."""
 
@@ -29,10 +30,17 @@ class Timing:
     runtimes: tuple[str, ...] = ("eager",)
     """See `measures.runtimes`; dense and compact count each in its fastest."""
     threads: int = 1
+    round_ms: float = ROUND_MS
+    """How long each round takes at least; what was timed in shorter ones does not count as known."""
 
     @property
     def throughput_batch(self) -> int:
         return max(self.batches)
+
+    def cell(self, key: str, device: str, batch: int, *way: str) -> str:
+        """Under which name a latency is kept."""
+        rounds = () if self.round_ms == ROUND_MS else (f"{self.round_ms:g}ms",)
+        return "|".join([cell(key, device, batch, self.threads, *way), *rounds])
 
 
 Job = tuple[str, str, list[int]]
@@ -61,7 +69,8 @@ def time_networks(task: Mapping[str, Any], jobs: Sequence[Job], timing: Timing, 
     built = Task.from_json(task)
     label = device_label(on)
     bench = Bench(
-        dense=built.build(), example_shape=built.example_shape, device=label, on=on, threads=timing.threads
+        dense=built.build(), example_shape=built.example_shape, device=label, on=on, threads=timing.threads,
+        round_s=timing.round_ms / 1e3,
     )  # fmt: skip
     found: Cells = {}
     for key, path, batches in jobs:
@@ -70,7 +79,7 @@ def time_networks(task: Mapping[str, Any], jobs: Sequence[Job], timing: Timing, 
             for pair, result in bench.measure(compact, timing.runtimes, batch).items():
                 record = {"unsuitable": result} if isinstance(result, str) else result and asdict(result)
                 if record:
-                    found[cell(key, label, batch, timing.threads, *pair)] = record
+                    found[timing.cell(key, label, batch, *pair)] = record
     return label, found
 
 
@@ -102,7 +111,7 @@ def shape_key(network: str, architecture: Mapping[str, Any], left: Mapping[str, 
 
 
 def cell(key: str, device: str, batch: int, threads: int, runtime: str, dense_runtime: str = "") -> str:
-    """Under which name a latency is kept."""
+    """What a latency is of: network, device, runtimes, batch, threads."""
     ran = runtime if dense_runtime in ("", runtime) else f"{runtime}/{dense_runtime}"
     return f"{key}|{device}|{ran}|b{batch}|t{threads}"
 
@@ -158,14 +167,14 @@ class Meter:
 
     def _complete(self, known: Cells, key: str, device: str, batch: int) -> bool:
         """Whether all runtimes are known; the pair of the two fastest, if they differ, is timed with them."""
-        return all(cell(key, device, batch, self.timing.threads, *way) in known for way in _ways(self.timing.runtimes))
+        return all(self.timing.cell(key, device, batch, *way) in known for way in _ways(self.timing.runtimes))
 
     def _records(self, known: Cells, key: str, device: str) -> list[dict[str, Any]]:
         """Of the batches of which nothing is missing: else the fastest runtime might be the one that is."""
         runtimes = self.timing.runtimes
         ways = dict.fromkeys([*_ways(runtimes), *product(runtimes, runtimes)])
         names = [
-            cell(key, device, batch, self.timing.threads, *way)
+            self.timing.cell(key, device, batch, *way)
             for batch in self.timing.batches
             if self._complete(known, key, device, batch)
             for way in ways

@@ -38,7 +38,7 @@ class FakeDevice:
         if len(timing.runtimes) > 1:
             ways.append(("eager", "onnx"))
         return self.label, {
-            cell(key, self.label, batch, timing.threads, *way): {"unsuitable": "no"} if way[0] in self.unsuitable
+            timing.cell(key, self.label, batch, *way): {"unsuitable": "no"} if way[0] in self.unsuitable
             else self.record(batch, *way)
             for key, _, batches in jobs for batch in batches for way in ways if batch not in self.noisy
         }  # fmt: skip
@@ -75,6 +75,18 @@ def test_a_key_names_the_network_and_every_layers_shape() -> None:
     assert shape_key("lenet", {"layers": layers}, {"conv1": 9, "fc": 7}) == "lenet|conv1:1x4/9,fc:64sx10/7"
     assert cell("lenet|fc:64x10", "cpu A", 32, 1, "eager") == "lenet|fc:64x10|cpu A|eager|b32|t1"
     assert cell("lenet|fc:64x10", "cpu A", 32, 2, "eager", "onnx") == "lenet|fc:64x10|cpu A|eager/onnx|b32|t2"
+
+
+def test_what_was_timed_in_other_rounds_is_not_known(tmp_path: Path) -> None:
+    device, path = FakeDevice(), tmp_path / "latency.json"
+    quick = Timing(round_ms=5)
+    assert quick.cell("lenet", "cpu A", 32, "eager") == "lenet|cpu A|eager|b32|t1|5ms"
+    paths = delivered(tmp_path, (4, 4))
+    assert Meter(path, device, quick).measure(DIGITS, paths)["0"]
+    assert Meter(path, device, quick).measure(DIGITS, paths)["0"]
+    assert len(device.timed) == 1
+    assert Meter(path, device).measure(DIGITS, paths)["0"]
+    assert len(device.timed) == 2
 
 
 def test_equal_shapes_are_timed_once_with_a_record_for_every_batch(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_everything_but_the_task_has_a_default(catalogue: Catalogue) -> None:
         },
         "trial": {},
         "resources": {"cpu": 1.0, "gpu": 0.0, "slots": None},
-        "timing": {"runtimes": ["eager"], "batch": 32, "threads": 1, "look_up": False},
+        "timing": {"runtimes": ["eager"], "batch": 32, "threads": 1, "round_ms": 40.0, "look_up": False},
         "sampler": {"name": "auto", "seed": 0},
         "points": [],
         "warm_start": None,

@@ -25,6 +25,8 @@ class Bench:
     threads: int = 1
     most_s: float = 20.0
     """Seconds after which a measurement that stays noisy is given up."""
+    round_s: float = 0.04
+    """How long a round takes at least."""
     _ready: dict[tuple[str, int], Runner] = field(default_factory=dict)
 
     def measure(self, compact: nn.Module, runtimes: tuple[str, ...], batch: int) -> dict[Pair, Latency | str | None]:
@@ -53,7 +55,10 @@ class Bench:
         return found
 
     def _compare(self, dense: Runner, compact: Runner, batch: int) -> Latency | None:
-        return compare(dense, compact, batch=batch, device=self.device, threads=self.threads, most_s=self.most_s)
+        return compare(
+            dense, compact, batch=batch, device=self.device, threads=self.threads, most_s=self.most_s,
+            round_s=self.round_s,
+        )  # fmt: skip
 
     def _dense(self, runtime: str, batch: int) -> Runner:
         if (runtime, batch) not in self._ready:
