@@ -57,9 +57,10 @@ def _mlflow_knows(shell: Shell, repeated: set[int], front: dict) -> None:  # typ
     from mlflow import MlflowClient
 
     client = MlflowClient(f"sqlite:///{shell.home / 'mlflow.db'}")
-    (experiment,) = [e for e in client.search_experiments() if e.name == "seeds"]
-    runs = client.search_runs([experiment.experiment_id])
-    seeds = [run.data.metrics["seeds"] for run in runs if "seeds" in run.data.metrics]
+    experiment = client.get_experiment_by_name("sparsweep/seeds")
+    assert experiment is not None
+    runs = [run for run in client.search_runs([experiment.experiment_id]) if "sparsweep.trial" in run.data.tags]
+    seeds = [run.data.metrics["seeds"] for run in runs]
     assert sorted(seeds) == [1.0] * (5 - len(repeated)) + [3.0] * len(repeated)
     assert sum("cut/accuracy_deviation" in run.data.metrics for run in runs) == len(repeated)
     by_version = {point["model_version"]: point for point in front["points"] if point["model_version"]}
