@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache
@@ -24,7 +24,7 @@ import torch
 from sparsweep.trainables.compact.removal import InexactCompactionError
 from sparsweep.trainables.judgement import LENIENT, Judge
 from sparsweep.trainables.measures.device import device_label
-from sparsweep.trainables.point import Point
+from sparsweep.trainables.point import Point, by_training
 from sparsweep.trainables.record import BEGAN, State, StorageFullError, TrialFolder, TrialRecord, is_full, now_ms
 from sparsweep.trainables.repeats import Ended, plan_of, with_spread
 from sparsweep.trainables.training import CompileError, DivergedError
@@ -165,14 +165,14 @@ class Attempt:
         self.saved_at = time.monotonic()
 
     def commit(self) -> TrialRecord:
-        """Commits the finished trial, keeps the networks near its own front, drops the rest and the checkpoint.
+        """Commits the finished trial, keeps the networks near each training's own front, drops the rest.
 
         Raises:
             FencedError: another attempt counts; nothing was committed and nothing is dropped.
         """
         whole = self.ended if self.lost else self.ended.and_(self.trial)
         found = with_spread(whole.points, self.ended.trainings + 1, failed=int(self.lost is not None))
-        worth = {point.id for point in own_front(list(found))}
+        worth = {point.id for training in by_training(found) for point in own_front(training)}
         points = tuple(point if point.id in worth else point.with_(network=None) for point in found)
         reason = self.lost or whole.ended_early
         record = self._record("stopped" if reason is not None and not points else "done", reason, points)
@@ -278,7 +278,7 @@ def reason_of(fault: BaseException) -> str:
     return f"error: {type(fault).__name__}: {text}"
 
 
-def own_front(points: list[Point]) -> list[Point]:
+def own_front(points: Sequence[Point]) -> list[Point]:
     """The points that no other equals or beats in accuracy, sparsity, MACs (executed, ideal), size, expected time."""
 
     def gains(p: Point) -> tuple[float, ...]:

@@ -1,0 +1,197 @@
+"""The literature's LeNet table on MNIST: our frontier beside every published row, and the question of attention.
+
+    python -m tests.benchmarks.lenet_mnist --data-root DIR [--budget MINUTES] [--into DIR]
+                                           [--only lenet-300-100,lenet-5,attention,twins]
+
+Runs sweeps of this folder in turns on all cores, then the trials of the question and the twins, until the minutes are
+spent; the same command with the same --into goes on where it was. What was run by then is told and kept as a page, as
+JSON and as a picture. Exit code 1 while fewer rows are dominated than aimed at.
+"""
+
+import argparse
+import json
+import math
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.benchmarks.lenet_mnist.attention import Question, first_trials
+from tests.benchmarks.lenet_mnist.claims import Claim, Setting, claim
+from tests.benchmarks.lenet_mnist.page import ANSWERS, HEADERS, Line, answer_cells, as_json, cells, save_picture, score
+from tests.benchmarks.lenet_mnist.published import NETWORKS, Published, published
+from tests.benchmarks.lenet_mnist.sweeps import FailedSweepError, campaigns, settings, work
+from tests.benchmarks.lenet_mnist.tested import Tests
+from tests.benchmarks.machine import machine
+from tests.benchmarks.verdict import as_markdown, lines_as_text
+
+RESULTS = Path(__file__).parents[1] / "results" / "lenet-mnist.md"
+PARTS = (*NETWORKS, "attention", "twins")
+SEEDS = 3
+AIMS = {"lenet-300-100": 6, "lenet-5": 14}
+TWIN = {"epochs": 40, "learning_rate": 2e-3, "batch_size": 64}
+"""How a twin is trained; as the network that it is the twin of, with or without shifts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What is asked for."""
+
+    data_root: Path
+    into: Path
+    minutes: float
+    parts: tuple[str, ...]
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        return tuple(name for name in NETWORKS if name in self.parts)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs, tells, keeps; 1 if the aims are missed, 2 for bad input, 130 if stopped."""
+    try:
+        order = order_of(arguments)
+        began = time.monotonic()
+        work(campaigns(order.networks), order.into / "home", str(order.data_root), order.minutes)
+        ask(order, began)
+        return tell(order)
+    except (ValueError, FailedSweepError) as fault:
+        print(f"lenet_mnist: {fault}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; the same command with --into goes on", file=sys.stderr)
+        return 130
+
+
+def order_of(arguments: Sequence[str] | None) -> Order:
+    """What is asked for. Raises ValueError with all that is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.lenet_mnist", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("--data-root", required=True, metavar="DIR", help="folder of MNIST")
+    parser.add_argument("--budget", type=float, default=60.0, metavar="MINUTES", help="default: 60; 0 only tells")
+    parser.add_argument("--into", metavar="DIR", help="folder of what was run; default: a new temporary one")
+    parser.add_argument("--only", default=",".join(PARTS), help=f"some of {', '.join(PARTS)}")
+    given = parser.parse_args(arguments)
+    data, into = Path(given.data_root).expanduser().absolute(), given.into or tempfile.mkdtemp(prefix="lenet-mnist-")
+    faults = []
+    if not os.access(data, os.R_OK | os.X_OK):
+        faults.append(f"--data-root {data} is not a folder that can be read: name the folder of MNIST")
+    if not (math.isfinite(given.budget) and 0 <= given.budget <= 100_000):
+        faults.append(f"--budget {given.budget:g} is no number of minutes: give 0 to 100000")
+    parts = tuple(dict.fromkeys(given.only.split(",")))
+    if unknown := [part for part in parts if part not in PARTS]:
+        faults.append(f"--only {','.join(unknown)} is not known: give some of {', '.join(PARTS)}")
+    if faults:
+        raise ValueError("; ".join(faults))
+    return Order(data_root=data, into=Path(into).expanduser().absolute(), minutes=given.budget, parts=parts)
+
+
+def question_of(order: Order) -> Question:
+    return Question(folder=order.into / "attention", data_root=order.data_root, processes=os.cpu_count() or 1)
+
+
+def ask(order: Order, began: float) -> None:
+    """Runs trials of the question while there is time."""
+    if "attention" not in order.parts:
+        return
+    question, end = question_of(order), began + 60 * order.minutes
+    for find in (lambda: first_trials(NETWORKS), lambda: question.second_trials(NETWORKS)):
+        todo = question.missing(list(find()))
+        if not todo or time.monotonic() >= end:
+            continue
+        running = question.run(todo)
+        for done, trial in enumerate(running, 1):
+            print(f"… attention: {done} of {len(todo)}: {trial}", file=sys.stderr, flush=True)
+            if time.monotonic() >= end:
+                running.close()
+                break
+
+
+def tell(order: Order) -> int:
+    """Holds what was run by now against the table."""
+    tests = Tests.open(order.into / "tested.json", order.data_root)
+    known = [s for c in campaigns(NETWORKS) for s in settings(c, order.into / "home", SEEDS)]
+    dense = {network: dense_error_pct(network, known, tests) for network in NETWORKS}
+    lines = [line_of(row, known, dense[row.network], tests) for row in published()]
+    answers = list(question_of(order).answers(NETWORKS))
+    told = [cell for line in lines for cell in cells(line)]
+    scores = {network: score(lines, network) for network in NETWORKS}
+    said = [f"{n}: {d} of {of} rows dominated (aim {AIMS[n]}), {alone} of them without help"
+            for n, (d, alone, of) in scores.items()]  # fmt: skip
+    said += [f"our own dense {n}: {'not trained yet' if e is None else f'{e:.2f} %'}" for n, e in dense.items()]
+    said += remarks() + (twins(lines, tests) if "twins" in order.parts else [])
+    print(lines_as_text(HEADERS, told, left=1), "", *said, sep="\n")
+    if answers:
+        print("", lines_as_text(ANSWERS, [answer_cells(a) for a in answers], left=3), sep="\n")
+    command = "python -m tests.benchmarks.lenet_mnist --data-root DIR --budget MINUTES --into DIR"
+    page = as_markdown("LeNet on MNIST: the published table", command, machine(), HEADERS, told, said)
+    if answers:
+        asked = [f"| {' | '.join(line)} |" for line in (ANSWERS, ["---"] * len(ANSWERS), *map(answer_cells, answers))]
+        page += "\n".join(["\n## Does the attention term help over group lasso?\n", *asked, ""])
+    RESULTS.write_text(page)
+    figures = as_json(lines, answers, {n: e for n, e in dense.items() if e is not None})
+    RESULTS.with_suffix(".json").write_text(json.dumps(figures, indent=1) + "\n")
+    save_picture(lines, known, RESULTS.with_suffix(".png"))
+    return int(any(scores[network][0] < aim for network, aim in AIMS.items()))
+
+
+def dense_error_pct(network: str, known: Sequence[Setting], tests: Tests) -> float | None:
+    """Mean test error of our own dense network, trained without help; None where it has not been."""
+    dense = [s for s in known if s.network == network and s.method == "dense" and s.help == "none"]
+    errors = [tests.error_pct(network, cut.network) for s in dense for training in s.trainings for cut in training]
+    return sum(errors) / len(errors) if errors else None
+
+
+def line_of(row: Published, known: Sequence[Setting], dense_pct: float | None, tests: Tests) -> Line:
+    """The best claim of each help against a row."""
+    if row.error_pct is None and dense_pct is None:
+        return Line(row=row, claims=(), most_pct=math.nan)
+    most = row.most_error_pct(dense_pct or 0.0)
+    helps = sorted({s.help for s in known}, key=lambda text: (text != "none", text))
+    pruned = [s for s in known if s.method not in ("dense", "random")]
+    claims = [
+        claim(row, [s for s in pruned if s.help == help_], dense_pct or 0.0,
+              lambda setting, cut: tests.error_pct(setting.network, cut.network))
+        for help_ in helps
+    ]  # fmt: skip
+    return Line(row=row, claims=tuple(c for c in claims if c is not None), most_pct=most)
+
+
+def twins(lines: Sequence[Line], tests: Tests) -> list[str]:
+    """What networks of the claimed shapes come to from fresh weights, a line a claim that dominates."""
+    told = []
+    for each in (c for line in lines for c in line.claims if c.dominates):
+        how = {**TWIN, "augment": "shift1" if "shifts" in each.setting.help else "none"}
+        errors = [tests.twin_error_pct(each.row.network, cut.network, at, how) for at, cut in enumerate(each.cuts)]
+        told.append(_twin(each, errors))
+    return told
+
+
+def _twin(of: Claim, errors: Sequence[float]) -> str:
+    mean = sum(errors) / len(errors)
+    return f"twins of what dominates {of.row.name} ({of.setting.help}): {mean:.2f} %, pruned {of.error_pct:.2f} %"
+
+
+def remarks() -> list[str]:
+    return [
+        "A row is dominated where our mean test error over 3 seeds is no higher and no network has more weights or "
+        "MACs, of those that the row gives; executed MACs count against structured rows, MACs that meet a non-zero "
+        "weight against the others.",
+        "Settings and cuts are chosen by validation accuracy (5,000 of the 60,000 training images); test images are "
+        "seen once, by the chosen networks, after the last epoch.",
+        "Rows that give only a difference are held against our own dense network, trained without help, plus that.",
+        "shifts: training images moved by up to one pixel; distilled: fine-tuning learns from the trial's own uncut "
+        "network. twins: the claimed network's shape and zeros, trained from fresh weights for 40 epochs.",
+    ]
+
+
+if __name__ == "__main__":
+    for told in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(told, signal.default_int_handler)
+    sys.exit(main())

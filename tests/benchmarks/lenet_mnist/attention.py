@@ -1,0 +1,199 @@
+"""Does GASL's attention term help over plain group lasso at equal sparsity?
+
+Every form of the term at several strengths, and the same setting without it (λ_a = 0, group lasso), on the same seeds,
+for whole filters and for single weights. A trial trains, then descends; its curve is read at three sparsities, as the
+best validation accuracy among the cuts that are at least so sparse. What is told is the mean of the paired differences
+with its 95 % confidence interval (Student's t). The strength of a form is chosen on seeds that are not compared.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from math import sqrt
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from sparsweep.spaces.space import Row
+from tests.benchmarks.search.kept import fingerprint
+
+SEEDS, CHOOSING = 5, 2
+"""Seeds that are compared, and as many more on which strengths are chosen."""
+SPARSITIES: Mapping[str, tuple[float, ...]] = {"filter": (0.5, 0.8, 0.95), "weight": (0.9, 0.97, 0.99)}
+FORMS = ("scale_free", "log_variance", "inverse_variance")
+WIDE = (1e-4, 1e-3, 1e-2)
+STRENGTHS: Mapping[tuple[str, str], tuple[float, ...]] = {
+    ("inverse_variance", "filter"): (1e-6, 1e-5, 1e-4), ("inverse_variance", "weight"): (1e-9, 1e-8, 1e-7),
+}  # fmt: skip
+"""λ_a that are tried; WIDE for what is not named."""
+LASSO: Mapping[str, float] = {"filter": 2e-3, "weight": 1e-5}
+"""λ_s by granularity."""
+FIXED: Mapping[str, Any] = {
+    "epochs": 10, "cuts": 12, "finetune_epochs": 1, "batch_size": 64, "schedule": "cosine", "learning_rate": 2e-3,
+    "finetune_learning_rate": 1e-3,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One trial of the question."""
+
+    network: str
+    granularity: str
+    form: str
+    strength: float
+    seed: int
+
+    @property
+    def row(self) -> Row:
+        return {
+            "method": "gasl", "granularity": self.granularity, "sparsity_strength": LASSO[self.granularity],
+            "attention_form": self.form, "attention_strength": self.strength,
+        }  # fmt: skip
+
+    @property
+    def key(self) -> str:
+        return fingerprint({**vars(self), "row": dict(self.row), "fixed": dict(FIXED)})
+
+
+def trials_of(network: str, granularity: str, form: str, strength: float, seeds: Sequence[int]) -> list[Trial]:
+    return [Trial(network=network, granularity=granularity, form=form, strength=strength, seed=seed) for seed in seeds]
+
+
+CHOOSING_SEEDS = tuple(range(100, 100 + CHOOSING))
+COMPARED_SEEDS = tuple(range(SEEDS))
+CASES = (("lenet-300-100", "weight"), ("lenet-300-100", "filter"), ("lenet-5", "filter"))
+
+
+def first_trials(networks: Sequence[str]) -> Iterator[Trial]:
+    """Those by which strengths are chosen."""
+    for network, granularity in CASES:
+        if network in networks:
+            for form in FORMS:
+                for strength in STRENGTHS.get((form, granularity), WIDE):
+                    yield from trials_of(network, granularity, form, strength, CHOOSING_SEEDS)
+
+
+def level(curve: Sequence[tuple[float, float]], least: float) -> float:
+    """The best accuracy among the points (sparsity, accuracy) that are at least so sparse; 0 where none is."""
+    return max((accuracy for sparsity, accuracy in curve if sparsity >= least), default=0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A form against group lasso at one sparsity."""
+
+    network: str
+    granularity: str
+    form: str
+    strength: float
+    sparsity: float
+    differences: tuple[float, ...]
+    """Accuracy with the term minus accuracy without it, by seed, in percentage points."""
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % confidence interval of the mean difference. Raises StatisticsError for fewer than two seeds."""
+        from scipy.special import stdtrit
+
+        count = len(self.differences)
+        margin = float(stdtrit(count - 1, 0.975)) * stdev(self.differences) / sqrt(count)
+        return mean(self.differences) - margin, mean(self.differences) + margin
+
+    @property
+    def verdict(self) -> str:
+        low, high = self.interval
+        return "helps" if low > 0 else "harms" if high < 0 else "no difference shown"
+
+
+@dataclass(kw_only=True)
+class Question:
+    """The trials of the question, kept one file each, so that it goes on where it was."""
+
+    folder: Path
+    data_root: Path
+    processes: int
+
+    def curve(self, trial: Trial) -> list[tuple[float, float]] | None:
+        """(sparsity, accuracy) of its points; None where it has not been run."""
+        path = self.folder / f"{trial.key}.json"
+        if not path.exists():
+            return None
+        return [(sparsity, accuracy) for sparsity, accuracy in json.loads(path.read_text())["curve"]]
+
+    def missing(self, trials: Sequence[Trial]) -> list[Trial]:
+        return [trial for trial in trials if self.curve(trial) is None]
+
+    def run(self, trials: Sequence[Trial]) -> Iterator[Trial]:
+        """Runs what is missing, several at once; tells each as it ends. Closing it begins no further one."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        todo = self.missing(trials)
+        pool = ProcessPoolExecutor(self.processes, mp_context=get_context("spawn"))
+        try:
+            running = {pool.submit(run_one, trial, self.folder, self.data_root): trial for trial in todo}
+            for done in as_completed(running):
+                done.result()
+                yield running[done]
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def best_strength(self, network: str, granularity: str, form: str) -> float | None:
+        """By the mean level over the sparsities on the choosing seeds; None where trials are missing."""
+        worth: dict[float, float] = {}
+        for strength in STRENGTHS.get((form, granularity), WIDE):
+            found = [self.curve(t) for t in trials_of(network, granularity, form, strength, CHOOSING_SEEDS)]
+            curves = [curve for curve in found if curve is not None]
+            if len(curves) < len(found):
+                return None
+            worth[strength] = mean(level(curve, at) for curve in curves for at in SPARSITIES[granularity])
+        return max(worth, key=lambda strength: worth[strength])
+
+    def second_trials(self, networks: Sequence[str]) -> Iterator[Trial]:
+        """Those that are compared, of the forms whose strength is chosen."""
+        for network, granularity in CASES:
+            if network in networks:
+                yield from trials_of(network, granularity, "scale_free", 0.0, COMPARED_SEEDS)
+                for form in FORMS:
+                    if (strength := self.best_strength(network, granularity, form)) is not None:
+                        yield from trials_of(network, granularity, form, strength, COMPARED_SEEDS)
+
+    def answers(self, networks: Sequence[str]) -> Iterator[Answer]:
+        """What can be told by now."""
+        for network, granularity in CASES:
+            for form in FORMS if network in networks else ():
+                if (strength := self.best_strength(network, granularity, form)) is None:
+                    continue
+                with_term = [self.curve(t) for t in trials_of(network, granularity, form, strength, COMPARED_SEEDS)]
+                without = [self.curve(t) for t in trials_of(network, granularity, "scale_free", 0.0, COMPARED_SEEDS)]
+                pairs = [(a, b) for a, b in zip(with_term, without, strict=True) if a is not None and b is not None]
+                if len(pairs) == SEEDS:
+                    for at in SPARSITIES[granularity]:
+                        gaps = tuple(100 * (level(a, at) - level(b, at)) for a, b in pairs)
+                        yield Answer(network=network, granularity=granularity, form=form, strength=strength,
+                                     sparsity=at, differences=gaps)  # fmt: skip
+
+
+def run_one(trial: Trial, folder: Path, data_root: Path) -> None:
+    """Runs a trial on one thread and keeps its curve."""
+    import tempfile
+
+    import torch
+
+    from sparsweep.trainables.attempt import run_trial
+    from sparsweep.trainables.record import TrialFolder, write_atomically
+    from sparsweep.trainables.tasks import Task
+    from sparsweep.trainables.trial import TrialPlan
+
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    task = Task(network=trial.network, data="mnist", data_root=data_root)
+    plan = TrialPlan(number=0, setting=trial.row, seed=trial.seed, task=task, fixed=FIXED)
+    with tempfile.TemporaryDirectory() as space:
+        record = run_trial(plan, TrialFolder(Path(space) / "00000"), debug=True)
+    if record.state != "done":
+        raise RuntimeError(f"{trial}: {record.reason}")
+    curve = [(point.sparsity, point.accuracy) for point in record.points]
+    kept = {"trial": vars(trial), "row": dict(trial.row), "fixed": dict(FIXED), "curve": curve}
+    write_atomically(folder / f"{trial.key}.json", json.dumps(kept))

@@ -1,0 +1,136 @@
+"""The table, the answer on attention, and the picture, as Markdown, JSON and PNG."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from tests.benchmarks.lenet_mnist.attention import Answer
+from tests.benchmarks.lenet_mnist.claims import Claim, Setting
+from tests.benchmarks.lenet_mnist.published import NETWORKS, Published
+
+HEADERS = ("published", "error %", "weights", "MACs", "ours: error %", "weights", "MACs", "by", "helped by", "")
+ANSWERS = ("network", "prunes", "form", "λ_a", "sparsity", "with - without, points", "95 % interval", "")
+COLOURS = {"none": "#0b5fa5", "shifts": "#2b8a3e", "shifts and distilled": "#862e9c"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """A published row with what stands against it: without any help, and with whatever helps."""
+
+    row: Published
+    claims: tuple[Claim, ...]
+    """The best of each help, `none` first."""
+    most_pct: float
+
+    @property
+    def dominated(self) -> bool:
+        return any(claim.dominates for claim in self.claims)
+
+
+def cells(line: Line) -> list[tuple[str, ...]]:
+    """The line under HEADERS: one a claim, or one that says that there is none."""
+    row = line.row
+    own = (row.name, f"{line.most_pct:.2f}", _count(row.weights_left), _count(row.macs))
+    if not line.claims:
+        return [(*own, "", "", "", "no network so small", "", "no")]
+    return [(*(own if at == 0 else ("", "", "", "")), *_claimed(claim)) for at, claim in enumerate(line.claims)]
+
+
+def _claimed(claim: Claim) -> tuple[str, ...]:
+    gap = claim.error_pct - claim.most_pct
+    macs = [cut.macs if claim.row.kind == "structured" else cut.macs_ideal for cut in claim.cuts]
+    return (
+        f"{claim.error_pct:.2f} ± {claim.spread_pct:.2f}", _count(round(mean(c.weights_left for c in claim.cuts))),
+        _count(round(mean(macs))), f"{claim.setting.method}, {claim.setting.granularity}", claim.setting.help,
+        f"dominated by {-gap:.2f}" if claim.dominates else f"{gap:.2f} short",
+    )  # fmt: skip
+
+
+def _count(number: int | None) -> str:
+    return "" if number is None else f"{number:,}"
+
+
+def score(lines: Iterable[Line], network: str) -> tuple[int, int, int]:
+    """How many rows of a network are dominated, how many of these without help, and how many there are."""
+    own = [line for line in lines if line.row.network == network]
+    alone = sum(any(c.dominates and c.setting.help == "none" for c in line.claims) for line in own)
+    return sum(line.dominated for line in own), alone, len(own)
+
+
+def answer_cells(answer: Answer) -> tuple[str, ...]:
+    low, high = answer.interval
+    return (
+        answer.network, answer.granularity, answer.form, f"{answer.strength:g}", f"{answer.sparsity:g}",
+        f"{mean(answer.differences):+.2f}", f"{low:+.2f} to {high:+.2f}", answer.verdict,
+    )  # fmt: skip
+
+
+def as_json(lines: Sequence[Line], answers: Sequence[Answer], dense: Mapping[str, float]) -> dict[str, Any]:
+    """Everything that the page says, for who reads it by machine."""
+    return {
+        "dense_error_pct": dict(dense),
+        "rows": [
+            {
+                "network": line.row.network, "published": line.row.name, "kind": line.row.kind,
+                "most_error_pct": line.most_pct, "weights_left": line.row.weights_left, "macs": line.row.macs,
+                "source": line.row.source, "dominated": line.dominated,
+                "ours": [
+                    {
+                        "setting": claim.setting.name, "method": claim.setting.method, "help": claim.setting.help,
+                        "granularity": claim.setting.granularity, "errors_pct": list(claim.errors_pct),
+                        "error_pct": claim.error_pct, "spread_pct": claim.spread_pct, "dominates": claim.dominates,
+                        "cuts": [{"cut": c.name, "weights_left": c.weights_left, "macs": c.macs,
+                                  "macs_ideal": c.macs_ideal, "validation_accuracy": c.accuracy} for c in claim.cuts],
+                    }
+                    for claim in line.claims
+                ],
+            }
+            for line in lines
+        ],
+        "attention": [
+            {**vars(a), "differences": list(a.differences), "interval": list(a.interval), "verdict": a.verdict}
+            for a in answers
+        ],
+    }  # fmt: skip
+
+
+def save_picture(lines: Sequence[Line], settings: Sequence[Setting], path: Path) -> None:
+    """Published rows and our claims: error against weights and against MACs, a row of panels a network."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    sheet = Figure(figsize=(11, 9), dpi=150, facecolor="white", layout="constrained")
+    FigureCanvasAgg(sheet)
+    panels = sheet.subplots(len(NETWORKS), 2, squeeze=False)
+    for at, network in enumerate(NETWORKS):
+        for panel, figure in zip(panels[at], ("weights", "MACs"), strict=True):
+            _draw(panel, [line for line in lines if line.row.network == network], figure)
+            panel.set_title(f"{network}: test error against {figure}", loc="left", fontsize=10)
+    sheet.savefig(path, format="png")
+
+
+def _draw(panel: Any, lines: Sequence[Line], figure: str) -> None:
+    for line in lines:
+        x = line.row.weights_left if figure == "weights" else line.row.macs
+        if x is not None:
+            panel.plot([x], [line.most_pct], marker="x", color="#52606d", markersize=7, linestyle="none")
+            panel.annotate(line.row.method, (x, line.most_pct), (4, 3), textcoords="offset points", fontsize=6.5)
+        for claim in line.claims:
+            _mark(panel, claim, figure)
+    panel.set_xscale("log")
+    panel.set_xlabel(f"{figure} left")
+    panel.set_ylabel("test error (%)")
+    panel.grid(color="#e1e5ea", linewidth=0.6)
+
+
+def _mark(panel: Any, claim: Claim, figure: str) -> None:
+    sizes = {
+        "weights": [cut.weights_left for cut in claim.cuts],
+        "MACs": [cut.macs if claim.row.kind == "structured" else cut.macs_ideal for cut in claim.cuts],
+    }
+    panel.errorbar(
+        mean(sizes[figure]), claim.error_pct, yerr=claim.spread_pct, marker="o", markersize=5, linestyle="none",
+        color=COLOURS.get(claim.setting.help, "#087f8c"), elinewidth=1,
+    )  # fmt: skip

@@ -1,0 +1,240 @@
+"""The LeNet table: what dominates a published row, what is chosen by validation alone, and what is told."""
+
+import json
+from pathlib import Path
+from statistics import mean
+
+import pytest
+import torch
+from torch import nn
+
+from sparsweep.search.catalogue import catalogue
+from sparsweep.spaces.load import load_sweep
+from sparsweep.trainables.attempt import run_trial
+from sparsweep.trainables.compact.architecture import load_network
+from sparsweep.trainables.groups import prunable_layers
+from sparsweep.trainables.record import TrialFolder
+from tests.benchmarks.lenet_mnist import __main__ as command
+from tests.benchmarks.lenet_mnist import tested
+from tests.benchmarks.lenet_mnist.attention import (
+    COMPARED_SEEDS,
+    FORMS,
+    SPARSITIES,
+    Answer,
+    Question,
+    Trial,
+    first_trials,
+    level,
+    trials_of,
+)
+from tests.benchmarks.lenet_mnist.claims import Cut, Setting, chosen, claim
+from tests.benchmarks.lenet_mnist.page import Line, as_json, cells, save_picture, score
+from tests.benchmarks.lenet_mnist.published import NETWORKS, Published, published
+from tests.benchmarks.lenet_mnist.sweeps import Campaign, campaigns
+from tests.trainables.nets import plan
+
+
+def row(**given: object) -> Published:
+    known: dict[str, object] = {
+        "network": "lenet-5", "method": "X", "kind": "unstructured", "error_pct": 1.0, "delta_error_pct": None,
+        "kept_units": "", "weights_left": 1000, "macs": None, "source": "a paper", **given,
+    }  # fmt: skip
+    return Published(**known)  # type: ignore[arg-type]
+
+
+def cut(accuracy: float, weights: int, macs: int = 500, ideal: int = 400, name: str = "00") -> Cut:
+    return Cut(name=name, accuracy=accuracy, weights_left=weights, macs=macs, macs_ideal=ideal, network=Path(name))
+
+
+def setting(*trainings: tuple[Cut, ...], network: str = "lenet-5", trial: int = 0, help_: str = "none") -> Setting:
+    return Setting(
+        sweep="s", trial=trial, network=network, method="gasl", granularity="weight", help=help_, trainings=trainings
+    )
+
+
+def test_the_table_is_the_published_one() -> None:
+    rows = published()
+    assert [sum(r.network == network for r in rows) for network in NETWORKS] == [8, 18]
+    sparse = next(r for r in rows if r.method == "Sparse VD 2017" and r.network == "lenet-300-100")
+    assert (sparse.error_pct, sparse.weights_left, sparse.macs) == (1.92, 3915, 3915)
+    gss = [r for r in rows if r.method == "GSS 2018"]
+    assert [(r.error_pct, r.delta_error_pct, r.kept_units) for r in gss] == [
+        (None, 0.08, "3-11-109"), (None, 0.2, "3-8-82"),
+    ]  # fmt: skip
+
+
+def test_a_difference_counts_from_our_own_dense_network() -> None:
+    assert row(error_pct=None, delta_error_pct=0.2).most_error_pct(0.7) == pytest.approx(0.9)
+    assert row(error_pct=1.0).most_error_pct(0.7) == 1.0
+
+
+def test_executed_macs_count_against_structured_rows_and_ideal_ones_against_others() -> None:
+    assert row(kind="structured", weights_left=None, macs=450).is_met_by(10**6, 500, 400) is False
+    assert row(kind="unstructured", weights_left=None, macs=450).is_met_by(10**6, 500, 400) is True
+    assert row(weights_left=1000).is_met_by(1001, 0, 0) is False
+    assert row(weights_left=1000).is_met_by(1000, 10**9, 10**9) is True, "the row gives no MACs"
+
+
+def test_cuts_and_settings_are_chosen_by_validation() -> None:
+    good = setting((cut(0.99, 900), cut(0.995, 1100)), (cut(0.98, 950),), trial=1)
+    worse = setting((cut(0.985, 10),), (cut(0.98, 10),), trial=2)
+    found = chosen(row(), [worse, good])
+    assert found is not None
+    assert (found[0].trial, [c.weights_left for c in found[1]]) == (1, [900, 950])
+
+
+def test_every_training_must_be_small_enough_and_of_the_same_network() -> None:
+    assert chosen(row(), [setting((cut(0.99, 900),), (cut(0.99, 1100),))]) is None
+    assert chosen(row(), [setting((cut(0.99, 900),), network="lenet-300-100")]) is None
+
+
+def test_of_equally_accurate_cuts_the_smallest_is_taken() -> None:
+    found = chosen(row(), [setting((cut(0.99, 900), cut(0.99, 300), cut(0.98, 100)))])
+    assert found is not None
+    assert found[1][0].weights_left == 300
+
+
+def test_the_test_error_decides_nothing_but_the_verdict() -> None:
+    """The setting that is better in validation is claimed, though the other would dominate."""
+    settings = [setting((cut(0.99, 1, name="a"),) * 1, (cut(0.99, 1, name="a"),)),
+                setting((cut(0.98, 1, name="b"),), (cut(0.98, 1, name="b"),), trial=1)]  # fmt: skip
+    errors = {"a": 1.1, "b": 0.5}
+    made = claim(row(), settings, 0.7, lambda _, c: errors[c.name])
+    assert made is not None
+    assert (made.error_pct, made.spread_pct, made.dominates) == (pytest.approx(1.1), 0.0, False)
+    errors["a"] = 1.0
+    again = claim(row(), settings, 0.7, lambda _, c: errors[c.name])
+    assert again is not None
+    assert again.dominates, "no higher is enough"
+
+
+def lines() -> list[Line]:
+    met = claim(row(), [setting((cut(0.99, 1000),), (cut(0.99, 900),))], 0.7, lambda _, c: 0.9)
+    helped = claim(row(), [setting((cut(0.99, 1000),), (cut(0.99, 900),), help_="shifts")], 0.7, lambda _, c: 0.8)
+    short = claim(row(), [setting((cut(0.99, 1000),), (cut(0.99, 900),))], 0.7, lambda _, c: 1.25)
+    assert met is not None
+    assert helped is not None
+    assert short is not None
+    return [
+        Line(row=row(), claims=(met,), most_pct=1.0), Line(row=row(), claims=(short, helped), most_pct=1.0),
+        Line(row=row(weights_left=1), claims=(), most_pct=1.0),
+    ]  # fmt: skip
+
+
+def test_lines_say_by_how_much_and_with_what_help() -> None:
+    first, second, third = (cells(line) for line in lines())
+    assert first[0][4:] == ("0.90 ± 0.00", "950", "400", "gasl, weight", "none", "dominated by 0.10")
+    assert [line[-2:] for line in second] == [("none", "0.25 short"), ("shifts", "dominated by 0.20")]
+    assert third[0][-3:] == ("no network so small", "", "no")
+    assert score(lines(), "lenet-5") == (2, 1, 3)
+
+
+def test_the_figures_survive_json_and_become_a_picture(tmp_path: Path) -> None:
+    told = json.loads(json.dumps(as_json(lines(), [], {"lenet-5": 0.7})))
+    assert [entry["dominated"] for entry in told["rows"]] == [True, True, False]
+    assert told["rows"][1]["ours"][1]["errors_pct"] == [0.8, 0.8]
+    save_picture(lines(), [], tmp_path / "table.png")
+    assert (tmp_path / "table.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_every_sweep_of_the_folder_is_one() -> None:
+    found = campaigns(NETWORKS)
+    assert len(found) == 16
+    for campaign in found:
+        sweep = load_sweep(str(campaign.file), catalogue())
+        assert (sweep.name, sweep.task.network, sweep.seeds) == (campaign.name, campaign.network, 3)
+        assert ("augment" in sweep.trial) == ("shifts" in campaign.help)
+        assert ("distillation" in sweep.trial) == ("distilled" in campaign.help)
+    assert {c.help for c in found} == {"none", "shifts", "shifts and distilled"}
+    assert Campaign(file=Path("lenet-5--weights-shifts.yaml")).help == "shifts"
+
+
+def test_a_level_is_that_of_what_is_at_least_so_sparse() -> None:
+    assert level([(0.5, 0.99), (0.9, 0.97), (0.95, 0.98)], 0.9) == 0.98
+    assert level([(0.5, 0.99)], 0.9) == 0.0
+
+
+def keep(question: Question, trial: Trial, accuracy: float) -> None:
+    question.folder.mkdir(parents=True, exist_ok=True)
+    (question.folder / f"{trial.key}.json").write_text(json.dumps({"curve": [[0.999, accuracy]]}))
+
+
+def test_the_question_is_answered_once_all_its_trials_are_there(tmp_path: Path) -> None:
+    """At strength 1e-3 the choosing seeds do best; with it each seed is .3 to .7 points better than without."""
+    question = Question(folder=tmp_path / "kept", data_root=tmp_path, processes=1)
+    network = ("lenet-5",)
+    choosing = [trial for trial in first_trials(network) if trial.form == "scale_free"]
+    assert len(choosing) == 6
+    assert list(question.answers(network)) == []
+    for trial in choosing:
+        keep(question, trial, 0.99 if trial.strength == 1e-3 else 0.9)
+    assert question.best_strength("lenet-5", "filter", "scale_free") == 1e-3
+    assert question.best_strength("lenet-5", "filter", "log_variance") is None
+    todo = list(question.second_trials(network))
+    assert {(t.strength, t.seed) for t in todo} == {(s, seed) for s in (0.0, 1e-3) for seed in COMPARED_SEEDS}
+    for trial in todo:
+        keep(question, trial, 0.97 if trial.strength == 0 else 0.973 + 0.001 * trial.seed)
+    assert question.missing(todo) == []
+    answers = list(question.answers(network))
+    assert [answer.sparsity for answer in answers] == list(SPARSITIES["filter"])
+    assert answers[0].differences == pytest.approx((0.3, 0.4, 0.5, 0.6, 0.7))
+    low, high = answers[0].interval
+    assert (low, high) == pytest.approx((0.5 - 0.1963, 0.5 + 0.1963), abs=1e-3)
+    assert answers[0].verdict == "helps"
+
+
+def test_an_interval_around_nothing_is_no_difference() -> None:
+    answer = Answer(network="lenet-5", granularity="filter", form=FORMS[0], strength=1e-3, sparsity=0.5,
+                    differences=(0.1, -0.1, 0.05, -0.02, 0.0))  # fmt: skip
+    assert answer.verdict == "no difference shown"
+    assert mean(answer.interval) == pytest.approx(mean(answer.differences))
+
+
+def test_another_setting_is_another_trial() -> None:
+    one, other = trials_of("lenet-5", "filter", "scale_free", 1e-3, (0, 1))
+    assert one.key != other.key
+    assert one.key == trials_of("lenet-5", "filter", "scale_free", 1e-3, (0,))[0].key
+
+
+def test_a_twin_has_the_shape_and_the_zeros_of_its_network_and_fresh_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fixed = {"epochs": 1, "cuts": 2, "finetune_epochs": 0}
+    record = run_trial(plan(granularity="weight", fixed=fixed), TrialFolder(tmp_path / "trial"), debug=True)
+    point = next(p for p in record.points if p.cut == "01")
+    path, task = tmp_path / "trial" / str(point.network), plan().task
+    seen: list[nn.Module] = []
+    monkeypatch.setattr(tested, "_error", lambda net, _: seen.append(net) or 12.5)
+    how = {"epochs": 1, "learning_rate": 1e-3, "batch_size": 64, "augment": "none"}
+    assert tested.trained_from_scratch(task, path, 0, how) == 12.5
+    pruned, twin = prunable_layers(load_network(path, task.build)), prunable_layers(seen[0])
+    for name, layer in pruned.items():
+        assert torch.equal(layer.weight == 0, twin[name].weight == 0)
+    first = next(iter(pruned))
+    assert not torch.equal(pruned[first].weight, twin[first].weight)
+
+
+def test_a_network_is_tested_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(tested, "load_network", lambda path, build: None)
+    monkeypatch.setattr(tested, "_error", lambda net, task: asked.append(1) or 1.25)
+    network = Path("sweeps/s/trials/00001/attempt-1/03")
+    assert tested.Tests.open(tmp_path / "tested.json", tmp_path).error_pct("lenet-5", network) == 1.25
+    assert tested.Tests.open(tmp_path / "tested.json", tmp_path).error_pct("lenet-5", network) == 1.25
+    assert len(asked) == 1
+    (tmp_path / "tested.json").write_text("{")
+    with pytest.raises(ValueError, match=r"tested\.json is damaged"):
+        tested.Tests.open(tmp_path / "tested.json", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--data-root", "/nowhere/at/all"], "--data-root /nowhere/at/all is not a folder that can be read"),
+        (["--data-root", ".", "--budget", "nan"], "--budget nan is no number of minutes: give 0 to 100000"),
+        (["--data-root", ".", "--only", "lenet5"], "--only lenet5 is not known: give some of lenet-300-100, lenet-5"),
+    ],
+)
+def test_bad_input_is_one_message(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(words) == 2
+    assert said in capsys.readouterr().err
