@@ -40,6 +40,7 @@ from tests.benchmarks.search.contest import (
 from tests.benchmarks.search.one_run import points_of_peer, points_of_sweep, with_test_accuracy
 from tests.benchmarks.search.one_trial import begun, by_epoch, one_point, whole_descent
 from tests.benchmarks.search.over_time import Curve, front_of
+from tests.benchmarks.search.without_reuse import config
 
 SPACE = Space(
     (
@@ -179,7 +180,7 @@ def test_every_ablation_is_a_sweep_file_that_differs(ablation: Contender, preset
     plain = read_sweep(sweep_text(OURS, preset), catalogue(), title=preset, stem=preset)
     assert sweep.task == plain.task
     assert (sweep.as_json() != plain.as_json()) == bool(ablation.overrides)
-    assert ablation.overrides or ablation.options
+    assert ablation.overrides or ablation.options or ablation.wrapper
 
 
 def test_ours_is_the_preset_itself(tmp_path: Path) -> None:
@@ -198,6 +199,16 @@ def test_an_ablation_is_a_file_beside(tmp_path: Path) -> None:
     assert yaml.safe_load(Path(command[2]).read_text())["trial"] == {
         "descent": "nested", "cuts": 4, "finetune_epochs": 1
     }  # fmt: skip
+
+
+def test_without_reuse_it_is_the_same_command_with_one_setting_of_ray_s_otherwise(tmp_path: Path) -> None:
+    start = Start(preset="digits", minutes=0.5, data_root=None, syne_tune=None)
+    ablation = next(each for each in ABLATIONS if each.name == "no-reuse")
+    command, plain = (command_of(each, contest_of(tmp_path), start) for each in (ablation, OURS))
+    assert command[1:4] == ["-m", "tests.benchmarks.search.without_reuse", "run"]
+    assert command[3:] == plain[1:]
+    assert config(reuse_actors=True, num_samples=3).reuse_actors is False
+    assert config(reuse_actors=True, num_samples=3).num_samples == 3
 
 
 def test_moasha_gets_the_space_and_the_first_setting(tmp_path: Path) -> None:

@@ -73,5 +73,6 @@ class Benchmark:
             "sweep": sweep_text(contender, self.preset), "data": self.task.fingerprint(),
             "contender": [contender.module, *contender.options], "code": digest(root(), sources_of(contender)),
             "processor": self.found_on["processor"], "versions": self.found_on["versions"],
+            **({"wrapper": contender.wrapper} if contender.wrapper else {}),
             **({"syne-tune": SYNE_TUNE} if contender.module == "moasha" else {}),
         }  # fmt: skip

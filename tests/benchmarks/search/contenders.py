@@ -30,6 +30,8 @@ class Contender:
     """Of the module, or of `sparsweep run`."""
     overrides: Mapping[str, Any] = field(default_factory=dict)
     """What the sweep file of ours says otherwise than the preset; None takes a key out."""
+    wrapper: str | None = None
+    """Module of this folder by which `sparsweep` is run, otherwise than it is."""
     our_trial: bool = False
     """A peer that runs our whole descent: it tells what the trial gives from what the search gives."""
 
@@ -66,8 +68,9 @@ PEERS = (
 CONTENDERS = (OURS, *PEERS)
 
 
-def _ablation(name: str, about: str, *options: str, **overrides: Any) -> Contender:
-    return Contender(name=name, about=f"sparsweep with {about}", options=options, overrides=overrides)
+def _ablation(name: str, about: str, *options: str, wrapper: str | None = None, **overrides: Any) -> Contender:
+    about = f"sparsweep with {about}"
+    return Contender(name=name, about=about, options=options, overrides=overrides, wrapper=wrapper)
 
 
 ABLATIONS = (
@@ -78,6 +81,7 @@ ABLATIONS = (
     _ablation("sampler-random", "random proposals instead of TPE", sampler={"name": "random"}),
     _ablation("sampler-nsga2", "NSGA-II instead of TPE", sampler={"name": "nsga2"}),
     _ablation("method-random", "random filters or weights cut instead of the method", methods=["random"], space=None),
+    _ablation("no-reuse", "a new process for every trial", wrapper="without_reuse"),
     _ablation("inline", "trials in the driver's process, without Ray: one slot", "--inline"),
 )
 """Sweep-file overrides by name: one more row is one more ablation."""
@@ -87,7 +91,8 @@ def sources_of(contender: Contender) -> tuple[str, ...]:
     """Folders and files of this repository that a run of it depends on."""
     here = "tests/benchmarks/search"
     if contender.module is None:
-        return ("spaces", "trainables", "search", f"{here}/one_run.py")
+        wrapper = [f"{here}/{contender.wrapper}.py"] if contender.wrapper else []
+        return ("spaces", "trainables", "search", f"{here}/one_run.py", *wrapper)
     own = [f"{here}/{name}.py" for name in ("one_run", "one_trial", "contest", contender.module)]
     trial = [f"{here}/moasha_trial.py"] if contender.module == "moasha" else []
     return ("spaces", "trainables", "search/curve.py", "search/dominance.py", *own, *trial)
@@ -146,7 +151,9 @@ def _sweep_command(contender: Contender, contest: Contest, start: Start) -> list
         source = str(path)
     data = ["--data-root", start.data_root] if start.data_root else []
     limit = ["--time-limit", f"{60 * start.minutes:g}s", "--trials", str(MANY)]
-    return [sparsweep(), "run", source, "--seed", str(contest.seed), *limit, *data, *contender.options]
+    wrapper = f"tests.benchmarks.search.{contender.wrapper}"
+    command = [sys.executable, "-m", wrapper] if contender.wrapper else [sparsweep()]
+    return [*command, "run", source, "--seed", str(contest.seed), *limit, *data, *contender.options]
 
 
 def _moasha_orders(contest: Contest) -> Path:

@@ -80,7 +80,7 @@ def _folder() -> Iterator[Path]:
 def _work(contender: Contender, contest: Contest, start: Start, tick: Callable[[float], None]) -> float:
     """Runs the contender until its time is up or it ends; when it was started, in seconds since 1970."""
     folder = Path(contest.folder)
-    own = {"PYTHONPATH": str(root()), **QUIET} if contender.module else {}
+    own = {"PYTHONPATH": str(root()), **QUIET} if contender.module or contender.wrapper else {}
     environment = quiet_environment(
         SPARSWEEP_HOME=str(folder / "home"), RAY_TMPDIR=str(folder), SYNETUNE_FOLDER=str(folder / "syne-tune"),
         TMPDIR=str(folder),
