@@ -5,7 +5,6 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from sparsweep.search.delivery import Delivered
     from sparsweep.search.sweep import Job
     from sparsweep.search.sweep_folder import SweepFolder, Where
-    from sparsweep.spaces.sweep_file import SweepFile
-    from sparsweep.trainables.record import TrialRecord
 
 
 LONGEST_NUMBER = 18
@@ -159,10 +156,11 @@ def _look(job: "Job") -> str:
 def status(options: argparse.Namespace) -> int:
     """One sweep in detail, or all in a table."""
     from sparsweep.search.budget import spent_words
+    from sparsweep.search.overview import state_of
 
     home = Home.find()
     names = [options.name] if options.name else home.sweeps()
-    states = [_state(_folder(home, name)) for name in names]
+    states = [state_of(_folder(home, name)) for name in names]
     if options.json:
         print(json.dumps(states if options.name is None else states[0]))
         return 0
@@ -179,47 +177,6 @@ def status(options: argparse.Namespace) -> int:
         for reason, count in state["reasons"].items():
             out.print(f"failed {count}x: {reason}", markup=False, highlight=False, soft_wrap=True)
     return 0
-
-
-def _state(folder: "SweepFolder") -> dict[str, Any]:
-    """A sweep's counts: from its status file where that has counted every record, else from the records."""
-    from sparsweep.search.progress import UNDONE
-
-    sweep, where = folder.read()
-    store = folder.store(where)
-    known: Mapping[str, Any] = {}
-    with suppress(OSError, ValueError):  # not written yet, or damaged: the records are what counts
-        known = json.loads((folder.path / "status.json").read_text())
-    ended = store.ended()
-    counted = sum(known.get(state, 0) for state in ("done", "failed", "stopped"))
-    if counted != ended or ended == 0 or "spent" not in known:
-        found = _counted(list(store.records()), sweep)
-        known = {**known, **found, "ended": known.get("ended") or found["ended"]}
-    held, why = folder.is_held(where), known.get("ended")
-    complete = ended >= sweep.budget.trials or why not in (None, UNDONE)
-    return {
-        "sweep": folder.name, "state": "running" if held else "finished" if complete else "stopped",
-        "done": known["done"], "stopped_early": known.get("stopped", 0), "failed": known["failed"],
-        "trials": sweep.budget.trials,
-        "best_accuracy": known["best_accuracy"] if known["done"] else None, "hypervolume": known.get("hypervolume"),
-        "reasons": known["reasons"], "spent": known["spent"], "ended": None if held else why,
-    }  # fmt: skip
-
-
-def _counted(records: "list[TrialRecord]", sweep: "SweepFile") -> dict[str, Any]:
-    from sparsweep.search.budget import Account
-
-    account = Account(sweep.budget, sweep.resources)
-    for record in records:
-        account.take(record, 0.0)
-    failed, stopped = ([record for record in records if record.state == state] for state in ("failed", "stopped"))
-    accuracies = [point.accuracy for record in records for point in record.points]
-    return {
-        "done": len(records) - len(failed) - len(stopped), "stopped": len(stopped), "failed": len(failed),
-        "best_accuracy": max(accuracies, default=None),
-        "reasons": {str(r.reason): sum(o.reason == r.reason for o in failed) for r in failed},
-        "spent": vars(account.spent), "ended": account.over(),
-    }  # fmt: skip
 
 
 def _status_table(states: list[dict[str, Any]]) -> Any:
@@ -390,6 +347,7 @@ def frontier(options: argparse.Namespace) -> int:
 
 def report(options: argparse.Namespace) -> int:
     """What a sweep has found, as text or as a page."""
+    from sparsweep.search.overview import state_of
     from sparsweep.search.report import check_plot_path
     from sparsweep.search.sweep_folder import refuse_passwords
     from sparsweep.search.sweep_report import SweepReport
@@ -409,7 +367,7 @@ def report(options: argparse.Namespace) -> int:
         found.save(path)
         print(f"wrote {path}")
         return 0
-    state = _state(folder)
+    state = state_of(folder)
     for line in found.lines(state):
         print(line)
     return 0

@@ -292,6 +292,17 @@ class TrialStore:
         """How many trials have a record."""
         return sum(1 for _ in self.path.glob("[0-9]*/result.json"))
 
+    def stamps(self) -> dict[int, tuple[int, int]]:
+        """By trial when its record was written, in ns, and its size in bytes; of all that have one now."""
+        found: dict[int, tuple[int, int]] = {}
+        with contextlib.suppress(FileNotFoundError), os.scandir(self.path) as entries:
+            for entry in entries:
+                if entry.name.isdigit():
+                    with contextlib.suppress(OSError):
+                        stat = os.stat(f"{entry.path}/result.json")
+                        found[int(entry.name)] = (stat.st_mtime_ns, stat.st_size)
+        return found
+
     def records(self) -> Iterator[TrialRecord]:
         """Committed records by ascending number."""
         for number in self.numbers():

@@ -1,17 +1,20 @@
 """The registry: points of the frontier as versions of a registered MLflow model. Nothing is ever deleted."""
 
 import difflib
+import json
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from sparsweep.search.with_mlflow import model_folder
 from sparsweep.search.with_mlflow.model_folder import Publication
 from sparsweep.search.with_mlflow.store import client_of, exclusively, is_server, prepare_store
+from sparsweep.search.with_mlflow.trial_entries import TEXT_LIMIT
 from sparsweep.trainables.point import Point
+from sparsweep.trainables.record import now_ms
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ModelVersionInfo", "Publication", "Registry"]
 
+HISTORY = "sparsweep.aliases"
+"""Tag of a registered model: which alias came to name which version, and when."""
 FIGURES = {f.name for f in fields(Point) if f.type in (int, float, float | None)} | {
     "latency_ms", "dense_latency_ms", "speedup", "macs_removed", "size_removed",
 }  # fmt: skip
@@ -97,11 +102,36 @@ class Registry:
         return sorted(found, key=lambda info: int(info.version))
 
     def set_aliases(self, model: str, aliases: Mapping[str, str]) -> None:
-        """Points each alias at its version; aliases under other names are left alone."""
+        """Points each alias at its version, and notes when; aliases under other names are left alone."""
         present = self._aliases(model)
-        for alias, version in aliases.items():
-            if str(present.get(alias)) != version:
-                self.client.set_registered_model_alias(model, alias, version)
+        moved = {alias: version for alias, version in aliases.items() if str(present.get(alias)) != version}
+        for alias, version in moved.items():
+            self.client.set_registered_model_alias(model, alias, version)
+        if moved:
+            news = [{"alias": alias, "version": version, "at_ms": now_ms()} for alias, version in moved.items()]
+            entries = [*news, *self.alias_history(model)]
+            while len(text := json.dumps(entries)) > TEXT_LIMIT:
+                entries.pop()
+            self.client.set_registered_model_tag(model, HISTORY, text)
+
+    def alias_history(self, model: str) -> list[dict[str, Any]]:
+        """Alias, version and when it came to name it, the newest first; as far back as a tag's length reaches."""
+        try:
+            entries = json.loads(self.tags_of(model).get(HISTORY, "[]"))
+        except ValueError:  # somebody else's hand
+            return []
+        wanted = {"alias", "version", "at_ms"}
+        return [e for e in entries if isinstance(e, dict) and set(e) == wanted] if isinstance(entries, list) else []
+
+    def models(self) -> list[str]:
+        """Names of all registered models, by name."""
+        names: list[str] = []
+        token: str | None = ""
+        while token is not None:
+            page = self.client.search_registered_models(max_results=1000, page_token=token or None)
+            names += [model.name for model in page]
+            token = page.token or None
+        return sorted(names)
 
     def mark_frontier(self, model: str, on: Set[str], *, fingerprint: str) -> int:
         """Tags every version of the fingerprint `frontier: yes` or `no`; tells how many tags changed."""

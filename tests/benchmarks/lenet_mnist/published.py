@@ -2,10 +2,10 @@
 
 import csv
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
-TABLE = Path(__file__).with_name("published.csv")
+from sparsweep.search.published import TABLE
+
 Kind = Literal["dense", "structured", "unstructured"]
 NETWORKS = ("lenet-300-100", "lenet-5")
 

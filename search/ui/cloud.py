@@ -1,0 +1,197 @@
+"""All points of one sweep as columns, kept up to date from its records: what the page draws.
+
+The records are the truth, and only those that are new are read; the frontier is the one that the command line shows.
+Nothing here asks the driver of a running sweep for anything.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any
+
+from sparsweep.search.curve import LiveFront, search_axes
+from sparsweep.search.delivery import frontier_indexed, frontier_over
+from sparsweep.search.frontier import Frontier
+from sparsweep.search.sweep_folder import SweepFolder, Where, points_of, with_measured
+from sparsweep.spaces.sweep_file import SweepFile
+from sparsweep.trainables.point import Point
+from sparsweep.trainables.record import TrialRecord
+
+FIGURES = (
+    "accuracy", "test_accuracy", "sparsity", "layer_sparsity", "macs_removed", "size_removed", "speedup", "latency_ms",
+    "macs", "macs_ideal", "weights_left", "size_bytes",
+)  # fmt: skip
+"""Columns of numbers; null where a point was not measured so."""
+
+Stamp = tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialLine:
+    """What of a trial is told beside its points."""
+
+    number: int
+    method: str
+    setting: Mapping[str, Any]
+    state: str
+    reason: str | None
+    started_ms: int
+    ended_ms: int
+
+
+@dataclass
+class Cloud:
+    """One sweep's points; `refresh` brings it up to date. Safe to be called from several threads."""
+
+    folder: SweepFolder
+    version: int = 0
+    """Larger whenever anything has changed."""
+    rewritten: int = 0
+    """The version at which rows changed that had been there before."""
+    trials: dict[int, TrialLine] = field(default_factory=dict)
+    columns: dict[str, list[Any]] = field(default_factory=dict)
+    """`trial`, `cut`, `low` and `high` (mean accuracy over seeds, less and plus a deviation), and FIGURES."""
+    history: list[tuple[int, int, float]] = field(default_factory=list)
+    """(trials ended, end in ms, hypervolume) in the order of ending."""
+    damaged: dict[int, str] = field(default_factory=dict)
+    """Trials whose record cannot be read, with the reason."""
+    front: list[int] = field(default_factory=list)
+    """Rows of the frontier, by accuracy descending."""
+    frontier: Frontier | None = None
+    _stamps: dict[int, Stamp] = field(default_factory=dict, repr=False)
+    _measured: tuple[int, Mapping[str, Mapping[str, Any]]] = field(default=(0, {}), repr=False)
+    _rows: dict[str, int] = field(default_factory=dict, repr=False)
+    """By point id its row."""
+    _live: LiveFront | None = field(default=None, repr=False)
+    _lock: Lock = field(default_factory=Lock, repr=False)
+
+    @property
+    def count(self) -> int:
+        return len(self._rows)
+
+    def refresh(self) -> bool:
+        """Reads what is new; whether anything was.
+
+        Raises:
+            ValueError: the sweep cannot be read.
+        """
+        with self._lock:
+            sweep, where = self.folder.read()
+            stamps = self.folder.store(where).stamps()
+            measured_ns = self._measured_ns()
+            if any(stamps.get(number) != stamp for number, stamp in self._stamps.items()):
+                self._begin_anew()
+            new = sorted(stamps.keys() - self._stamps.keys())
+            if not new and measured_ns == self._measured[0] and self.version:
+                return False
+            self.version += 1
+            if measured_ns != self._measured[0]:
+                self._measure(measured_ns)
+            self._read(sweep, where, {number: stamps[number] for number in new})
+            self._find_front(sweep, where)
+            return True
+
+    def _begin_anew(self) -> None:
+        """Some record is gone, or another one: nothing that was read counts."""
+        self.rewritten = self.version + 1
+        for known in (self.trials, self.columns, self.history, self.damaged, self._stamps, self._rows):
+            known.clear()
+        self._live = None
+
+    def _measured_ns(self) -> int:
+        with suppress(OSError):
+            return (self.folder.path / "measured.json").stat().st_mtime_ns
+        return 0
+
+    def _measure(self, written_ns: int) -> None:
+        """Takes over what was measured of points after their records were made."""
+        known, now = self._measured[1], self.folder.measured()
+        self._measured = (written_ns, now)
+        changed = [name for name in now.keys() | known.keys() if now.get(name) != known.get(name)]
+        trials = {int(name.partition("/")[0]) for name in changed if name in self._rows}
+        if trials:
+            self.rewritten = self.version
+        _, where = self.folder.read()
+        for number in trials:
+            if (record := self.folder.store(where).folder(number).record()) is not None:
+                for point in with_measured(record.points, now):
+                    self._put(self._rows[point.id], point)
+
+    def _read(self, sweep: SweepFile, where: Where, stamps: Mapping[int, Stamp]) -> None:
+        store = self.folder.store(where)
+        records = []
+        for number, stamp in stamps.items():
+            self._stamps[number] = stamp
+            try:
+                record = store.folder(number).record()
+            except ValueError as fault:
+                self.damaged[number] = str(fault)
+                continue
+            if record is not None:
+                records.append(record)
+        for record in sorted(records, key=lambda each: (each.ended_ms, each.number)):
+            self._take(record, sweep)
+
+    def _take(self, record: TrialRecord, sweep: SweepFile) -> None:
+        self.trials[record.number] = TrialLine(
+            number=record.number, method=record.method, setting=dict(record.setting), state=record.state,
+            reason=record.reason, started_ms=record.started_ms, ended_ms=record.ended_ms,
+        )  # fmt: skip
+        if self._live is None:
+            self._live = LiveFront(search_axes(sweep.objectives.directions))
+        volume = self._live.take(record.points) if record.points else self._live.headline
+        self.history.append((len(self.trials), record.ended_ms, volume))
+        for point in with_measured(record.points, self._measured[1]):
+            row = self._rows.setdefault(point.id, len(self._rows))
+            self._put(row, point)
+
+    def _put(self, row: int, point: Point) -> None:
+        figures = point.figures()
+        deviation = point.spread.deviation("accuracy") if point.spread else None
+        mean = point.spread.mean("accuracy") if point.spread else 0.0
+        values: dict[str, Any] = {
+            "trial": point.trial, "cut": point.cut,
+            "low": None if deviation is None else mean - deviation,
+            "high": None if deviation is None else mean + deviation,
+            **{name: figures.get(name) for name in FIGURES},
+        }  # fmt: skip
+        for name, value in values.items():
+            column = self.columns.setdefault(name, [])
+            if row == len(column):
+                column.append(value)
+            else:
+                column[row] = value
+
+    def _find_front(self, sweep: SweepFile, where: Where) -> None:
+        """As the command line finds it; where a record is damaged, of those that can be read."""
+        if self.damaged:
+            store = self.folder.store(where)
+            whole = (store.folder(number).record() for number in self.trials)
+            points = points_of((record for record in whole if record is not None), self._measured[1])
+            self.frontier = frontier_over(points, sweep, self.folder.name)
+        else:
+            self.frontier, _ = frontier_indexed(sweep, self.folder, where)
+        self.front = [self._rows[point.id] for point in self.frontier.points if point.id in self._rows]
+
+    def payload(self, since: int = 0) -> dict[str, Any]:
+        """Rows from `since` on, with everything that is told of the whole; plain data."""
+        with self._lock:
+            columns = {name: column[since:] for name, column in self.columns.items()}
+            numbers = dict.fromkeys(columns.get("trial", ()))
+            return {
+                "version": self.version, "since": since, "count": self.count, "columns": columns,
+                "trials": {str(number): _plain(self.trials[number]) for number in numbers},
+                "damaged": {str(number): why for number, why in self.damaged.items()},
+                "front": list(self.front), "hypervolume": self.frontier.macs_hypervolume if self.frontier else 0.0,
+            }  # fmt: skip
+
+
+def _plain(line: TrialLine) -> dict[str, Any]:
+    return {"method": line.method, "setting": dict(line.setting), "ended_ms": line.ended_ms}
+
+
+def as_event(name: str, data: Mapping[str, Any] | Sequence[Any]) -> bytes:
+    """A server-sent event."""
+    return f"event: {name}\ndata: {json.dumps(data, allow_nan=False, separators=(',', ':'))}\n\n".encode()

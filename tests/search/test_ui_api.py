@@ -1,0 +1,271 @@
+"""The page's API over a real server and real stores: what it tells, what it refuses, what it says as things change."""
+
+import json
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+
+from sparsweep.search.delivery import frontier_indexed
+from sparsweep.search.home import Home
+from sparsweep.search.sweep_folder import SweepFolder, Where
+from sparsweep.search.ui.app import app_of
+from sparsweep.search.ui.guard import Guard
+from sparsweep.trainables.point import Point, cut_name
+from sparsweep.trainables.record import TrialRecord
+from sparsweep.trainables.repeats import with_spread
+from tests.search.points import make_latency, make_point
+from tests.search.records import commit, make_record
+from tests.search.test_frontier_index import sweep_of
+
+HERE = Where()
+
+
+@dataclass(frozen=True)
+class Site:
+    """A server on its home."""
+
+    home: Home
+    port: int
+
+    def ask(
+        self, path: str, body: Any = None, method: str | None = None, **headers: str
+    ) -> tuple[int, Any]:  # fmt: skip
+        """Status and answer of a request; JSON where it is."""
+        data = None if body is None else json.dumps(body).encode()
+        kind = {"Content-Type": "application/json"} if data is not None else {}
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}{path}", data=data, method=method, headers={**kind, **named}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return answer.status, _read(answer)
+        except urllib.error.HTTPError as error:
+            return error.code, _read(error)
+
+    @property
+    def folder(self) -> SweepFolder:
+        return SweepFolder(self.home.sweep("digits"))
+
+    def end(self, record: TrialRecord) -> None:
+        commit(self.folder.store(HERE), record)
+
+
+def _read(answer: Any) -> Any:
+    content = answer.read()
+    return json.loads(content) if "json" in answer.headers.get("Content-Type", "") else content
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """A home with one sweep of two trials that ended and one that failed."""
+    home = Home(tmp_path / "state")
+    site = Site(home, 0)
+    site.folder.create(sweep_of(), HERE)
+    site.end(make_record(0, kept(0, "00", 0.9, 0.5), kept(0, "01", 0.4, 0.4)))
+    site.end(make_record(1, kept(1, "00", 0.5, 0.9), ended_s=3.0))
+    site.end(make_record(2, reason="diverged: the loss is nan", ended_s=4.0))
+    with served(home, Guard.of("127.0.0.1", None)) as port:
+        yield Site(home, port)
+
+
+class served:  # noqa: N801
+    """The application on a free port of loopback, ended with the block."""
+
+    def __init__(self, home: Home, guard: Guard) -> None:
+        uri = f"sqlite:///{home.path / 'mlflow.db'}"
+        config = uvicorn.Config(app_of(home, uri, guard), host="127.0.0.1", port=0, log_level="error")
+        self.server = uvicorn.Server(config)
+        self.thread = threading.Thread(target=self.server.run, daemon=True)
+
+    def __enter__(self) -> int:
+        self.thread.start()
+        while not self.server.started:
+            time.sleep(0.02)
+        (listening,) = self.server.servers
+        return int(listening.sockets[0].getsockname()[1])
+
+    def __exit__(self, *_: object) -> None:
+        self.server.should_exit = self.server.force_exit = True
+        self.thread.join(20)
+        assert not self.thread.is_alive()
+
+
+def kept(trial: int, cut: str, accuracy: float, sparsity: float, **more: Any) -> Point:
+    return make_point(trial, cut, accuracy=accuracy, sparsity=sparsity, network=f"attempt-1/{cut}", **more)
+
+
+def test_sweeps_are_told_with_their_state(site: Site) -> None:
+    status, (found,) = site.ask("/api/sweeps")
+    assert status == 200
+    assert (found["sweep"], found["state"], found["done"], found["failed"]) == ("digits", "stopped", 2, 1)
+    assert found["reasons"] == {"diverged: the loss is nan": 1}
+
+
+def test_a_sweep_is_told_with_its_file_history_and_failures(site: Site) -> None:
+    _, found = site.ask("/api/sweeps/digits")
+    assert found["objectives"] == {"accuracy": "max", "sparsity": "max", "speedup": "max"}
+    assert 'name: "digits"' in found["text"]
+    assert [(step, at) for step, at, _ in found["history"]] == [(1, 2000), (2, 3000), (3, 4000)]
+    volumes = [volume for _, _, volume in found["history"]]
+    assert volumes == pytest.approx([0.9 * 0.5, 0.9 * 0.5 + 0.5 * 0.4, 0.9 * 0.5 + 0.5 * 0.4])
+    assert found["failures"] == [{"number": 2, "reason": "diverged: the loss is nan", "ended_ms": 4000}]
+
+
+def test_points_are_those_of_the_records_and_their_front_is_the_command_line_s(site: Site) -> None:
+    _, found = site.ask("/api/sweeps/digits/points")
+    ids = [f"{t:05d}/{c}" for t, c in zip(found["columns"]["trial"], found["columns"]["cut"], strict=True)]
+    assert ids == ["00000/00", "00000/01", "00001/00"]
+    assert found["columns"]["accuracy"] == [0.9, 0.4, 0.5]
+    assert found["columns"]["speedup"] == [None, None, None]
+    sweep, where = site.folder.read()
+    front, _ = frontier_indexed(sweep, site.folder, where)
+    assert [ids[row] for row in found["front"]] == [point.id for point in front.points] == ["00000/00", "00001/00"]
+    assert found["hypervolume"] == front.macs_hypervolume
+    assert found["trials"]["0"]["method"] == "gasl"
+
+
+def test_what_is_measured_later_is_taken_over(site: Site) -> None:
+    site.ask("/api/sweeps/digits/points")
+    site.folder.note({"00001/00": {"latency": [vars(make_latency(3.0))], "test_accuracy": 0.44}})
+    _, found = site.ask("/api/sweeps/digits/points")
+    assert found["columns"]["speedup"] == [None, None, 3.0]
+    assert found["columns"]["test_accuracy"] == [None, None, 0.44]
+    assert found["version"] == 2
+
+
+def test_a_spread_is_a_band(site: Site) -> None:
+    cuts = [kept(3, cut_name("00", at), accuracy, 0.7) for at, accuracy in enumerate((0.8, 0.84))]
+    site.end(make_record(3, *with_spread(cuts, trainings=2, failed=0), ended_s=5.0))
+    _, found = site.ask("/api/sweeps/digits/points?since=3")
+    assert found["columns"]["low"] == pytest.approx([0.82 - 0.0282843] * 2)
+    assert found["columns"]["high"] == pytest.approx([0.82 + 0.0282843] * 2)
+
+
+def test_a_point_is_told_whole_and_one_that_is_not_there_is_named(site: Site) -> None:
+    site.end(make_record(3, make_point(3, "00", accuracy=0.7), ended_s=5.0))
+    status, found = site.ask("/api/sweeps/digits/points/3/00")
+    assert (status, found["id"], found["layers"]) == (200, "00003/00", [])
+    assert found["point"]["accuracy"] == 0.7
+    status, said = site.ask("/api/sweeps/digits/points/3/99")
+    assert (status, said["text"]) == (404, "sweep digits has no point 00003/'99'")
+
+
+def test_a_damaged_record_costs_itself(site: Site) -> None:
+    path = site.folder.store(HERE).folder(1).path / "result.json"
+    path.write_text("{")
+    status, found = site.ask("/api/sweeps/digits/points")
+    assert (status, found["columns"]["trial"], found["front"]) == (200, [0, 0], [0])
+    assert list(found["damaged"]) == ["1"]
+    assert "sparsweep resume runs the trial again" in found["damaged"]["1"]
+
+
+def test_unknown_sweeps_are_named_with_what_there_is(site: Site) -> None:
+    status, said = site.ask("/api/sweeps/digit")
+    assert (status, said["text"]) == (404, "no sweep 'digit'; did you mean digits?; there is digits")
+    assert site.ask("/api/sweeps/..%2f..%2fetc")[0] in (404, 422)
+    assert site.ask("/api/nothing")[0] == 404
+
+
+def test_a_sweep_file_s_faults_are_told_all_at_once(site: Site) -> None:
+    text = "task: {network: lenet-digits, data: digits}\nbudget: {trials: 0}\nsede: 3\n"
+    _, found = site.ask("/api/check", {"text": text})
+    assert [fault["line"] for fault in found["faults"]] == [2, 3]
+    assert "sede" in found["faults"][1]["text"]
+    _, good = site.ask("/api/check", {"text": "name: mine\ntask: {network: lenet-digits, data: digits}\n"})
+    assert good == {"name": "mine", "faults": []}
+    status, said = site.ask("/api/sweeps", {"text": text})
+    assert status == 400
+    assert len(said["faults"]) == 2
+
+
+def test_presets_come_with_their_files(site: Site) -> None:
+    _, found = site.ask("/api/presets")
+    text = next(row["text"] for row in found if row["preset"] == "digits")
+    assert "network: lenet-digits" in text
+
+
+def test_what_is_not_being_run_cannot_be_stopped(site: Site) -> None:
+    status, said = site.ask("/api/sweeps/digits/stop", method="POST")
+    assert (status, said["text"]) == (400, "sweep digits is not being run")
+
+
+def test_another_site_gets_nothing(site: Site) -> None:
+    assert site.ask("/api/sweeps", Sec_Fetch_Site="cross-site")[0] == 403
+    assert site.ask("/api/sweeps/digits/stop", method="POST", Origin="http://evil.example")[0] == 403
+    assert site.ask("/api/sweeps", Host="evil.example")[0] == 421
+
+
+def test_every_answer_says_what_a_page_may_load(site: Site) -> None:
+    connection = HTTPConnection("127.0.0.1", site.port, timeout=30)
+    connection.request("GET", "/api/sweeps")
+    answer = connection.getresponse()
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    connection.close()
+
+
+def test_a_token_in_the_address_becomes_a_cookie(site: Site) -> None:
+    guard = Guard.of("0.0.0.0", "a-long-token")
+    with served(site.home, guard) as port:
+        assert Site(site.home, port).ask("/api/sweeps")[0] == 401
+        assert Site(site.home, port).ask("/api/sweeps", Authorization="Bearer a-long-token")[0] == 200
+        connection = HTTPConnection("127.0.0.1", port, timeout=30)
+        connection.request("GET", "/sweeps?token=a-long-token")
+        answer = connection.getresponse()
+        answer.read()
+        assert (answer.status, answer.headers["Location"]) == (303, "/sweeps")
+        cookie = answer.headers["Set-Cookie"]
+        assert "HttpOnly" in cookie
+        assert "SameSite=strict" in cookie
+        connection.request("GET", "/api/sweeps", headers={"Cookie": cookie.partition(";")[0]})
+        assert connection.getresponse().status == 200
+        connection.close()
+
+
+def events(site: Site, count: int, version: int = -1) -> Iterator[tuple[str, Any]]:
+    """The first events of the stream, as they come."""
+    connection = HTTPConnection("127.0.0.1", site.port, timeout=30)
+    connection.request("GET", f"/api/sweeps/digits/events?version={version}")
+    answer, name = connection.getresponse(), ""
+    try:
+        while count:
+            line = answer.readline().decode().rstrip("\n")
+            if line.startswith("event: "):
+                name = line.removeprefix("event: ")
+            elif line.startswith("data: "):
+                count -= 1
+                yield name, json.loads(line.removeprefix("data: "))
+    finally:
+        connection.close()
+
+
+def test_new_points_are_told_as_they_come(site: Site) -> None:
+    _, before = site.ask("/api/sweeps/digits/points")
+    stream = events(site, 3, version=before["version"])
+    assert next(stream)[0] == "state"
+    site.end(make_record(3, kept(3, "00", 0.95, 0.95), ended_s=5.0))
+    told = dict([next(stream), next(stream)])
+    assert told["state"]["done"] == 3
+    assert (told["points"]["since"], told["points"]["count"]) == (3, 4)
+    assert told["points"]["columns"]["accuracy"] == [0.95]
+    assert told["points"]["front"] == [3], "it dominates all others"
+
+
+def test_who_has_another_version_is_told_to_read_all_anew(site: Site) -> None:
+    assert ("reload", {"version": 1}) in list(events(site, 2))
+
+
+def test_the_api_is_documented(site: Site) -> None:
+    status, found = site.ask("/api/openapi.json")
+    assert status == 200
+    assert all("summary" in way and way.get("description") for each in found["paths"].values() for way in each.values())
