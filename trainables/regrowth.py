@@ -138,7 +138,8 @@ def kinds_of(sizes: list[int], sets: Tensor | None, there: Tensor) -> Tensor:
         return layer
     members = torch.zeros(len(sets), len(sizes), dtype=torch.int64)
     members.index_put_((sets[there], layer[there]), torch.ones(()).long(), accumulate=True)
-    return members.unique(dim=0, return_inverse=True)[1]
+    numbers: Tensor = torch.unique(members, dim=0, return_inverse=True)[1]
+    return numbers
 
 
 def exchanged(kept: Tensor, lost: Tensor, worth: Tensor, kinds: Tensor, share: float) -> tuple[Tensor, Tensor]:
@@ -157,7 +158,7 @@ def exchanged(kept: Tensor, lost: Tensor, worth: Tensor, kinds: Tensor, share: f
     """
     back, gone = [torch.zeros(0, dtype=torch.int64)], [torch.zeros(0, dtype=torch.int64)]
     places = positions(worth)
-    for kind in kinds[lost].unique():
+    for kind in torch.unique(kinds[lost]):
         best, least = ((each & (kinds == kind)).nonzero().flatten() for each in (lost, kept))
         pairs = min(len(best), len(least))
         back.append(best[places[best].argsort(descending=True)][:pairs])

@@ -1,5 +1,6 @@
 """How much each cut takes: each schedule by hand, and in a trial."""
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ from sparsweep.trainables.schedules import (
     macs_keeps,
     score_keeps,
 )
+from sparsweep.trainables.tasks import NETWORKS, Task
+from sparsweep.trainables.tasks.networks import Network
 from sparsweep.trainables.trial import PROBES, Trial
-from tests.trainables.nets import plan, scores_of
+from tests.trainables.nets import Residual, plan, scores_of
 
 
 def test_a_descent_is_geometric_and_ends_at_its_last() -> None:
@@ -214,6 +217,25 @@ def test_an_adaptive_descent_follows_the_accuracy_of_its_own_points(tmp_path: Pa
         now, *ahead = adapted_keeps(now, ahead, fall)
         assert sum(point.widths[:-1]) == now
     assert now == 7
+
+
+@pytest.mark.parametrize("schedule", CUT_SCHEDULES)
+def test_every_schedule_serves_inputs_and_coupled_filters(
+    schedule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = Network(build=Residual, example_shape=(1, 8, 8), about="")
+    monkeypatch.setitem(NETWORKS, "residual", network)  # type: ignore[arg-type]
+    fixed = {"epochs": 1, "cuts": 4, "finetune_epochs": 0, "cut_schedule": schedule, "channel_multiple": 4}
+    given = plan(method="magnitude", granularity="filter", final_sparsity=0.0)
+    given = replace(given, task=Task(network="residual", data="digits"), fixed={**fixed, "further_descents": "input"})
+    trial = Trial.start(given, tmp_path)
+    while trial.advance():
+        pass
+    assert [point.cut for point in trial.points[1:]] == [f"{way}0{at}" for way in ("", "input-") for at in range(4)]
+    for point in trial.points:
+        _, stem, inner, outer = point.widths
+        assert stem == outer
+        assert point.cut.startswith(("own", "input")) or stem % 4 == inner % 4 == 0
 
 
 def test_probes_are_geometric_whatever_the_schedule(tmp_path: Path) -> None:
