@@ -68,8 +68,8 @@ class Regrowth:
         lost = {name: earlier.alive[name] & ~left for name, left in alive.items()}
         if share_count(self.share, sum(int(each.sum()) for each in lost.values())) == 0:
             return dict(kept)
-        whole = copy.deepcopy(net)
-        set_masks_and_restore(whole, weight_masks(whole, scores, earlier.alive), earlier.state)
+        whole, standing = copy.deepcopy(net), {name: left | lost[name] for name, left in alive.items()}
+        set_masks_and_restore(whole, weight_masks(whole, scores, standing), earlier.state)
         sizes = [left.numel() for left in kept.values()]
         lots = lots_of(scores, sizes, self.ties)
         sets = torch.arange(sum(sizes)) if lots is None else lots.cpu()

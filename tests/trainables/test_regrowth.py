@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sparsweep.trainables.attempt import Attempt, run_trial
 from sparsweep.trainables.compact.coupling import couplings_of
-from sparsweep.trainables.groups import Granularity, add_masks, group_norms, masks_of
+from sparsweep.trainables.groups import Granularity, add_masks, group_norms, masks_of, set_masks
 from sparsweep.trainables.options import ALLOWED
 from sparsweep.trainables.outline import lay_outline
 from sparsweep.trainables.record import TrialFolder
@@ -138,21 +138,23 @@ def test_survivors_keep_what_they_have_learnt() -> None:
     assert net[0].weight.flatten().tolist() == [11, 2, 0]
 
 
-def regrown(share: float, weights: list[float]) -> list[int]:
-    """Four units, the last cut took 2 and 3, this one takes 1: who is left."""
+def regrown(share: float, weights: list[float], then: tuple[int, ...] = (0, 1, 2, 3)) -> list[int]:
+    """Four units, of `then` the last cut took 2 and 3, this one takes 1: who is left."""
     net = mlp(1, 4, 1, bias=False)
     add_masks(net)
     filled(net[0], weights)  # type: ignore[arg-type]
     filled(net[2], [1, 1, 1, 1])  # type: ignore[arg-type]
+    there, alive, kept = (bools(*ones)[:4] for ones in (then, (0, 1), (0,)))
+    set_masks(net, {"0": there[:, None]})
     state = {name: value.clone() for name, value in net.state_dict().items()}
-    alive, kept = torch.tensor([True, True, False, False]), torch.tensor([True, False, False, False])
-    set_masks_and_restore(net, {"0": alive[:, None]}, state)
+    set_masks(net, {"0": alive[:, None]})
+    with torch.no_grad():
+        net[0].weight[0] = weights[0]
     before = {name: value.clone() for name, value in net.state_dict().items()}
     train = Split(inputs=torch.ones(4, 1), labels=torch.zeros(4))
     regrowth = Regrowth(share=share, train=train, loss_of=total, ties={})
-    scores = scores_of(a=[1, 2, 3, 4])
-    scores = replace(scores, values={"0": scores.values["a"]})
-    earlier = Earlier(state=state, alive={"0": torch.ones(4, dtype=torch.bool)})
+    scores = scores_of(**{"0": [1, 2, 3, 4]})
+    earlier = Earlier(state=state, alive={"0": there})
     left = regrowth.survivors(net, scores, {"0": kept}, {"0": alive}, earlier)
     assert all(torch.equal(before[name], now) for name, now in net.state_dict().items()), "it only looks"
     return left["0"].nonzero().flatten().tolist()
@@ -163,6 +165,11 @@ def test_a_cut_leaves_as_many_with_what_comes_back() -> None:
     assert regrown(0.49, [1, 2, 3, 4]) == [0], "half of two is one"
     assert regrown(0.5, [5, 2, 3, 4]) == [0], "none of the lost is worth more"
     assert regrown(0.5, [1, 1, 1, 1]) == [0]
+
+
+def test_what_came_back_at_the_last_cut_is_weighed_as_it_is_now() -> None:
+    assert regrown(0.5, [5, 2, 3, 4], then=(1, 2, 3)) == [0]
+    assert regrown(0.5, [1, 2, 3, 4], then=(1, 2, 3)) == [3]
 
 
 # In a trial ---------------------------------------------------------------------------------------------------------
