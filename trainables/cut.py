@@ -1,4 +1,4 @@
-"""From scores to exact masks, and the nested cuts of a descent.
+"""From scores to exact masks.
 
 Scores of different layers are not comparable as they are: a *layer balance* makes them so, then one global order
 decides. Exact counts: asked to keep n, exactly n are kept (more only where every layer keeps its minimum); of equal
@@ -119,24 +119,3 @@ def living(net: nn.Module, scores: Scores) -> dict[str, Tensor]:
             there = (positions(values.flatten()) == values.numel() - 1).view(there.shape)
         alive[name] = there
     return alive
-
-
-def descent_keeps(total: int, *, cuts: int, last: int) -> list[int]:
-    """How many groups or weights survive each of `cuts` nested cuts: geometric from `total` down to `last`.
-
-    Even steps of the logarithm put the cuts where the trade-off bends. Each cut keeps at least one less than the one
-    before; where there are fewer than `cuts` counts from `total` - 1 down to `last`, there are fewer cuts.
-
-    >>> descent_keeps(100, cuts=4, last=5)
-    [47, 22, 11, 5]
-    """
-    if total <= last:
-        return []
-    cuts = min(cuts, total - last)
-    ratio = (last / total) ** (1 / cuts)
-    keeps: list[int] = []
-    for at in range(cuts):
-        most = max((keeps[-1] if keeps else total) - 1, last)
-        least = last + cuts - 1 - at
-        keeps.append(min(max(round(total * ratio ** (at + 1)), least), most))
-    return keeps

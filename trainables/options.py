@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from sparsweep.spaces.space import Choice, Float, Int, Value
 from sparsweep.trainables.cut import LAYER_BALANCES
+from sparsweep.trainables.schedules import CUT_SCHEDULES
 from sparsweep.trainables.tasks.augment import AUGMENTS
 from sparsweep.trainables.ways import Ways
 
@@ -26,6 +27,11 @@ class TrialOptions:
     descent: str = "nested"
     """`nested` walks from dense to sparse; `none` measures the method's own cut alone (the control)."""
     cuts: int = 16
+    cut_schedule: str = "geometric"
+    """How much each cut takes: one of `schedules.CUT_SCHEDULES`."""
+    regrowth: float = 0.0
+    """Of what the last cut took, the share in [0, 1) that may come back in exchange for less important survivors at the
+    next; see `regrowth`."""
     further_descents: str = ""
     """Ways down from the same trained network after the first, separated by commas: `weight`, `filter` or `input` cut
     that instead, by the norms of weights; `x8` keeps widths multiples of 8 (or 1, 4, 16), and `filter-x8` both."""
@@ -99,6 +105,8 @@ ALLOWED: Mapping[str, Float | Int | Choice] = {
     "schedule": Choice(choices=("cosine", "constant")),
     "descent": Choice(choices=("nested", "none")),
     "cuts": Int(low=1, high=256),
+    "cut_schedule": Choice(choices=CUT_SCHEDULES),
+    "regrowth": Float(low=0, high=0.99),
     "further_descents": Ways(choices=("", "weight", "x8, weight")),
     "finetune_epochs": Int(low=0, high=1_000_000),
     "finetune_learning_rate": Float(low=1e-7, high=10),

@@ -2,7 +2,8 @@
 
     train      `epochs` epochs with the method
     own        the method's gates folded into the weights; its own cut, measured untouched, then fine-tuned
-    descend    back to the trained network; nested cuts from all that is not yet zero down, each fine-tuned
+    descend    back to the trained network; cuts from all that is not yet zero down, each fine-tuned; every one within
+               the one before, unless `regrowth` lets something come back
 
 Every cut is compacted, checked exact and measured on the compact network: that is a point. Its network is kept while
 no other point of this trial dominates it.
@@ -24,7 +25,7 @@ from sparsweep.trainables.compact.architecture import describe, save_network
 from sparsweep.trainables.compact.attention import split_attention
 from sparsweep.trainables.compact.coupling import Couplings, couplings_of
 from sparsweep.trainables.compact.removal import Compacted, InexactCompactionError, check_exact, compact
-from sparsweep.trainables.cut import cut, descent_keeps, living, weight_masks
+from sparsweep.trainables.cut import cut, living, weight_masks
 from sparsweep.trainables.groups import add_masks, set_masks
 from sparsweep.trainables.judgement import Judge
 from sparsweep.trainables.measures.accuracy import accuracy
@@ -36,7 +37,9 @@ from sparsweep.trainables.options import TrialOptions, patterns
 from sparsweep.trainables.outline import lay_outline
 from sparsweep.trainables.point import Point, cut_name
 from sparsweep.trainables.record import Epoch, Rung, now_ms
+from sparsweep.trainables.regrowth import Earlier, Regrowth, set_masks_and_restore
 from sparsweep.trainables.rehearsal import random_state_kept
+from sparsweep.trainables.schedules import adapted_keeps, descent_keeps, macs_keeps, score_keeps
 from sparsweep.trainables.scores import Scores
 from sparsweep.trainables.tasks import Data, Task
 from sparsweep.trainables.tasks.data import even_sample
@@ -134,7 +137,9 @@ class Trial:
     alive: dict[str, Tensor] = field(default_factory=dict)
     """Of the descent so far, in the scores' shapes."""
     keeps: list[int] = field(default_factory=list)
-    """How many groups or weights each cut of the descent leaves."""
+    """How many groups or weights each cut of the descent leaves, or is planned to."""
+    earlier: Earlier | None = None
+    """The network before the last cut of the descent, where anything of it may come back."""
     points: list[Point] = field(default_factory=list)
     epochs: list[Epoch] = field(default_factory=list)
     rungs: list[Rung] = field(default_factory=list)
@@ -231,7 +236,8 @@ class Trial:
             self.net.load_state_dict(self.trained)
             self.way, self.done = way, 0
             scores = way.scores(self.net, self.method)
-            self.alive, self.keeps = self._way_down(self.net, scores, self.options.cuts)
+            self.alive, keeps = self._way_down(self.net, scores, self.options.cuts)
+            self.keeps, self.earlier = self._scheduled(scores, keeps), None
             if self.keeps:
                 return "descend"
             way = self._next_way()
@@ -248,25 +254,76 @@ class Trial:
         last = max(round(share * sum(values.numel() for values in scores.values.values())), len(scores.values))
         return alive, descent_keeps(sum(int(each.sum()) for each in alive.values()), cuts=cuts, last=last)
 
-    def _cut(self, net: nn.Module, scores: Scores, keep: int, alive: dict[str, Tensor]
-             ) -> tuple[dict[str, Tensor], float]:  # fmt: skip
-        """Cuts a network down to so many groups or weights; the survivors, and the threshold."""
-        o = self.options
-        left, threshold = cut(
-            scores, keep, balance=o.layer_balance, alive=alive, multiple=self.way.multiple or o.channel_multiple,
-            minimum=1 if scores.granularity == "weight" else o.minimum_width,
-            ties=self.couplings.ties() if o.coupling == "mean" and scores.granularity == "filter" else {},
-        )  # fmt: skip
+    def _scheduled(self, scores: Scores, even: list[int]) -> list[int]:
+        """The counts of the descent by its schedule, given the geometric ones."""
+        o, total = self.options, sum(int(each.sum()) for each in self.alive.values())
+        if not even or o.cut_schedule == "geometric":
+            return even
+        if o.cut_schedule == "adaptive":
+            return adapted_keeps(total, even, fall=0.0)
+        if o.cut_schedule == "scores":
+            return score_keeps(scores, self.alive, cuts=o.cuts, last=even[-1], balance=o.layer_balance)
+        return macs_keeps(total, lambda keep: self._foretold(scores, keep), cuts=o.cuts, last=even[-1])
+
+    def _foretold(self, scores: Scores, keep: int) -> int:
+        """Multiply-adds that so many groups would execute if the network were cut now; ideal ones of weights."""
+        net = copy.deepcopy(self.net)
+        left, _ = self._survivors(scores, keep, self.alive)
         set_masks(net, weight_masks(net, scores, left))
-        return left, threshold
+        smaller = compact(net, self.couplings).net
+        macs = count_macs(smaller, self.plan.task.example_shape)
+        if scores.granularity == "weight":
+            return ideal_macs(self.dense.macs, self.dense.weights, nonzero_counts(smaller), macs)
+        return macs.total
+
+    def _ties(self, scores: Scores) -> dict[str, Tensor]:
+        return self.couplings.ties() if self.options.coupling == "mean" and scores.granularity == "filter" else {}
+
+    def _survivors(self, scores: Scores, keep: int, alive: dict[str, Tensor]) -> tuple[dict[str, Tensor], float]:
+        """What of a network is left by a cut down to so many groups or weights, and the threshold."""
+        o = self.options
+        return cut(
+            scores, keep, balance=o.layer_balance, alive=alive, multiple=self.way.multiple or o.channel_multiple,
+            minimum=1 if scores.granularity == "weight" else o.minimum_width, ties=self._ties(scores),
+        )  # fmt: skip
 
     def _descend(self) -> str:
         scores = self.way.scores(self.net, self.method)
-        self.alive, threshold = self._cut(self.net, scores, self.keeps[self.done], self.alive)
+        left, threshold = self._survivors(scores, self.keeps[self.done], self.alive)
+        if self.options.regrowth > 0:
+            self.alive = self._exchange(scores, left)
+        else:
+            set_masks(self.net, weight_masks(self.net, scores, left))
+            self.alive = left
         self._finetune()
         self._measure(self.way.cut(self.done), threshold)
         self.done += 1
+        if self.options.cut_schedule == "adaptive":
+            self._adapt()
         return "descend" if self.done < len(self.keeps) else self._set_out(self._next_way())
+
+    def _exchange(self, scores: Scores, left: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Cuts as `left` says, but for what comes back of the last cut; the survivors."""
+        before = Earlier(state={n: t.clone() for n, t in self.net.state_dict().items()}, alive=self.alive)
+        if self.earlier is None:
+            set_masks(self.net, weight_masks(self.net, scores, left))
+        else:
+            regrowth = Regrowth(
+                share=self.options.regrowth, train=self.data.train, loss_of=self.plan.task.loss_function(),
+                ties=self._ties(scores),
+            )  # fmt: skip
+            left = regrowth.survivors(self.net, scores, left, self.alive, self.earlier)
+            set_masks_and_restore(self.net, weight_masks(self.net, scores, left), self.earlier.state)
+        self.earlier = before
+        return left
+
+    def _adapt(self) -> None:
+        """Plans the cuts that are still to come by what the last one cost."""
+        trained = next(epoch.accuracy for epoch in reversed(self.epochs) if epoch.phase == "train")
+        before = self.points[-2].accuracy if self.done > 1 else trained
+        self.keeps[self.done :] = adapted_keeps(
+            self.keeps[self.done - 1], self.keeps[self.done :], fall=before - self.points[-1].accuracy
+        )
 
     def _finetune(self) -> None:
         o = self.options
@@ -326,7 +383,8 @@ class Trial:
     def probe(self) -> tuple[Point, ...]:
         """What the trial would give if it were cut now: its own cut and PROBES more, not fine-tuned and not kept.
 
-        Of a network as it is in the middle of its training; nothing of the trial changes.
+        Of a network as it is in the middle of its training; nothing of the trial changes. Probes are geometric and let
+        nothing grow back whatever the options say, so that trials are compared alike.
         """
         found = []
         with random_state_kept():
@@ -340,7 +398,8 @@ class Trial:
                 net.load_state_dict(whole)
                 alive, keeps = self._way_down(net, scores, PROBES)
                 for at, keep in enumerate(keeps):
-                    alive, threshold = self._cut(net, scores, keep, alive)
+                    alive, threshold = self._survivors(scores, keep, alive)
+                    set_masks(net, weight_masks(net, scores, alive))
                     found.append(self._point(f"{at:02d}", threshold, compact(net, self.couplings)))
         return tuple(found)
 
@@ -368,7 +427,7 @@ class Trial:
         return {
             "net": self.net.state_dict(), "optimizer": self.optimizer.state_dict(), "trained": self.trained,
             "alive": self.alive, "way": self.way.name, "keeps": self.keeps, "phase": self.phase, "done": self.done,
-            "seconds": self.seconds,
+            "earlier": None if self.earlier is None else vars(self.earlier), "seconds": self.seconds,
             "order": self.order.get_state(), "rng": torch.get_rng_state(),
             "device_rng": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
             "points": json.dumps([point.as_json() for point in self.points]),
@@ -389,6 +448,8 @@ class Trial:
             torch.cuda.set_rng_state(state["device_rng"])
         device = next(self.net.parameters()).device
         self.trained, self.alive = ({n: t.to(device) for n, t in state[part].items()} for part in ("trained", "alive"))
+        earlier = state.get("earlier")  # checkpoints of before there was regrowth have none
+        self.earlier = earlier and Earlier(**{k: {n: t.to(device) for n, t in v.items()} for k, v in earlier.items()})
         self.keeps = list(state["keeps"])
         self.way = next(way for way in self.ways if way.name == state["way"])
         self.phase, self.done, self.seconds = state["phase"], state["done"], dict(state["seconds"])

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from sparsweep.spaces.space import Choice, Float, Int, Row, Value
 from sparsweep.trainables.compact.coupling import couplings_of
 from sparsweep.trainables.compact.removal import check_exact, compact
-from sparsweep.trainables.cut import cut, descent_keeps, weight_masks
+from sparsweep.trainables.cut import cut, weight_masks
 from sparsweep.trainables.groups import expand, group_count, masks_of, prunable_layers, scored_layers, set_masks
 from sparsweep.trainables.methods import METHODS, Method
 from sparsweep.trainables.methods.abp_gate import ESTIMATORS
@@ -24,6 +24,7 @@ from sparsweep.trainables.methods.gasl import ATTENTION_FORMS, Gasl
 from sparsweep.trainables.methods.l0 import L0
 from sparsweep.trainables.methods.magnitude import LAYER_SHARES
 from sparsweep.trainables.options import ALLOWED, TrialOptions
+from sparsweep.trainables.schedules import descent_keeps
 from sparsweep.trainables.tasks.data import Split, load_data
 from sparsweep.trainables.tasks.networks import NETWORKS
 from sparsweep.trainables.training import optimizer_of, train_epoch

@@ -71,3 +71,20 @@ def plan(folder: Path | None = None, **setting: Any) -> TrialPlan:
     fixed = {"epochs": 2, "cuts": 3, **setting.pop("fixed", {})}
     row = {"method": "gasl", "granularity": "filter", "threshold": 0.1, **setting}
     return TrialPlan(number=7, setting=row, seed=0, task=DIGITS, fixed=fixed)
+
+
+class Residual(nn.Module):
+    """Convolutions with norms, one of them around a shortcut, for images [n, 1, 8, 8]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(12, 10)
+        self.stem, self.norm1 = nn.Conv2d(1, 12, 3, stride=2, bias=False), nn.BatchNorm2d(12)
+        self.inner, self.norm2 = nn.Conv2d(12, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16)
+        self.outer, self.norm3 = nn.Conv2d(16, 12, 3, padding=1, bias=False), nn.BatchNorm2d(12)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm1(self.stem(x)).relu()
+        x = (x + self.norm3(self.outer(self.norm2(self.inner(x)).relu()))).relu()
+        logits: Tensor = self.head(x.mean(dim=(2, 3)))
+        return logits

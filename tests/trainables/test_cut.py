@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sparsweep.trainables.cut import LAYER_BALANCES, balanced, cut, descent_keeps, positions, share_count, weight_masks
+from sparsweep.trainables.cut import LAYER_BALANCES, balanced, cut, positions, share_count, weight_masks
 from tests.trainables.nets import mlp, scores_of, tensor
 
 
@@ -84,18 +84,6 @@ def test_survivors_are_laid_over_the_weights() -> None:
     masks = weight_masks(mlp(3, 2, 2), scores_of(**{"0": [1, 2]}), {"0": torch.tensor([False, True])})
     assert masks["0"].tolist() == [[False] * 3, [True] * 3]
     assert list(masks) == ["0"]
-
-
-def test_a_descent_is_geometric_and_ends_at_its_last() -> None:
-    assert descent_keeps(100, cuts=4, last=5) == [47, 22, 11, 5]
-    assert descent_keeps(170, cuts=16, last=7)[-1] == 7
-    assert descent_keeps(10, cuts=1, last=3) == [3]
-
-
-def test_each_cut_removes_something_as_long_as_there_is_room() -> None:
-    assert descent_keeps(20, cuts=16, last=3) == [18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3]
-    assert descent_keeps(4, cuts=5, last=2) == [3, 2]
-    assert descent_keeps(4, cuts=2, last=4) == []
 
 
 def test_a_share_of_a_count_is_not_off_by_one() -> None:

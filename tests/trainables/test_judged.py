@@ -71,10 +71,11 @@ def test_probing_changes_nothing_of_the_trial(method: str, tmp_path: Path) -> No
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
-def test_a_judge_that_lets_it_go_on_changes_no_figure(tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", [{}, {"cut_schedule": "adaptive", "regrowth": 0.5}])
+def test_a_judge_that_lets_it_go_on_changes_no_figure(more: dict[str, Any], tmp_path: Path) -> None:
     judge = Scripted()
-    asked = run_trial(judged(), TrialFolder(tmp_path / "asked"), debug=True, judge=judge)
-    alone = run_trial(judged(), TrialFolder(tmp_path / "alone"), debug=True)
+    asked = run_trial(judged(fixed=more), TrialFolder(tmp_path / "asked"), debug=True, judge=judge)
+    alone = run_trial(judged(fixed=more), TrialFolder(tmp_path / "alone"), debug=True)
     assert figures(asked) == figures(alone)
     assert (asked.state, asked.reason, asked.rungs) == (
         "done", None, (Rung(epoch=1, values=(0.5,)), Rung(epoch=2, values=(0.5,))),

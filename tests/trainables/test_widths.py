@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from torch import Tensor, nn
 
 from sparsweep.trainables.compact.architecture import load_network
 from sparsweep.trainables.measures.accuracy import accuracy
@@ -14,7 +13,7 @@ from sparsweep.trainables.options import ALLOWED, patterns
 from sparsweep.trainables.tasks import NETWORKS, Task
 from sparsweep.trainables.tasks.networks import Network
 from sparsweep.trainables.trial import Trial
-from tests.trainables.nets import plan
+from tests.trainables.nets import Residual, plan
 
 
 def _finished(folder: Path, **fixed: Any) -> Trial:
@@ -59,28 +58,11 @@ def test_any_text_of_patterns_is_allowed(name: str) -> None:
     assert patterns("encoder.*.mlp, head,") == ("encoder.*.mlp", "head")
 
 
-class _Residual(nn.Module):
-    """Convolutions with norms, one of them around a shortcut, for images [n, 1, 8, 8]."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.head = nn.Linear(12, 10)
-        self.stem, self.norm1 = nn.Conv2d(1, 12, 3, stride=2, bias=False), nn.BatchNorm2d(12)
-        self.inner, self.norm2 = nn.Conv2d(12, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16)
-        self.outer, self.norm3 = nn.Conv2d(16, 12, 3, padding=1, bias=False), nn.BatchNorm2d(12)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.norm1(self.stem(x)).relu()
-        x = (x + self.norm3(self.outer(self.norm2(self.inner(x)).relu()))).relu()
-        logits: Tensor = self.head(x.mean(dim=(2, 3)))
-        return logits
-
-
 @pytest.mark.parametrize("coupling", ["mean", "all"])
 def test_a_trial_of_a_residual_network_with_norms(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, coupling: str
 ) -> None:
-    network = Network(build=_Residual, example_shape=(1, 8, 8), about="")
+    network = Network(build=Residual, example_shape=(1, 8, 8), about="")
     monkeypatch.setitem(NETWORKS, "residual", network)  # type: ignore[arg-type]
     task = Task(network="residual", data="digits")
     fixed = {"epochs": 1, "cuts": 3, "finetune_epochs": 1, "coupling": coupling}
@@ -94,5 +76,5 @@ def test_a_trial_of_a_residual_network_with_norms(
     assert stem < 12 or coupling == "all"
     assert inner < 16
     assert sparsest.macs < sparsest.dense_macs
-    loaded = load_network(tmp_path / sparsest.cut, _Residual)
+    loaded = load_network(tmp_path / sparsest.cut, Residual)
     assert accuracy(loaded, trial.data.validation) == sparsest.accuracy

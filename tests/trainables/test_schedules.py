@@ -1,0 +1,249 @@
+"""How much each cut takes: each schedule by hand, and in a trial."""
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from sparsweep.trainables.attempt import Attempt, run_trial
+from sparsweep.trainables.options import ALLOWED
+from sparsweep.trainables.record import TrialFolder, TrialRecord
+from sparsweep.trainables.schedules import (
+    CUT_SCHEDULES,
+    KNOTS,
+    adapted_keeps,
+    descent_keeps,
+    macs_keeps,
+    score_keeps,
+)
+from sparsweep.trainables.tasks import NETWORKS, Task
+from sparsweep.trainables.tasks.networks import Network
+from sparsweep.trainables.trial import PROBES, Trial
+from tests.trainables.nets import Residual, plan, scores_of
+
+
+def test_a_descent_is_geometric_and_ends_at_its_last() -> None:
+    assert descent_keeps(100, cuts=4, last=5) == [47, 22, 11, 5]
+    assert descent_keeps(170, cuts=16, last=7)[-1] == 7
+    assert descent_keeps(10, cuts=1, last=3) == [3]
+
+
+def test_each_cut_removes_something_as_long_as_there_is_room() -> None:
+    assert descent_keeps(20, cuts=16, last=3) == [18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3]
+    assert descent_keeps(4, cuts=5, last=2) == [3, 2]
+    assert descent_keeps(4, cuts=2, last=4) == []
+
+
+# macs ---------------------------------------------------------------------------------------------------------------
+
+
+def test_multiply_adds_fall_by_the_same_ratio() -> None:
+    assert macs_keeps(100, lambda keep: keep**2, cuts=2, last=4) == [20, 4], "10,000, 400, 16"
+    assert macs_keeps(100, lambda keep: keep, cuts=2, last=4) == descent_keeps(100, cuts=2, last=4)
+    keeps = macs_keeps(170, lambda keep: keep**2 + 300 * keep, cuts=6, last=7)
+    macs = [keep**2 + 300 * keep for keep in (170, *keeps)]
+    assert [after / before for before, after in pairwise(macs)] == pytest.approx(
+        [(macs[-1] / macs[0]) ** (1 / 6)] * 6, rel=0.06
+    )
+
+
+def test_where_counts_cost_nothing_few_cuts_are_spent() -> None:
+    def macs(keep: int) -> int:
+        return 1000 if keep >= 50 else 20 * keep
+
+    assert macs_keeps(100, macs, cuts=3, last=5)[0] < 50, "half of the groups are no multiply-adds"
+    assert macs_keeps(100, lambda keep: 1000, cuts=3, last=5) == descent_keeps(100, cuts=3, last=5)
+
+
+def test_multiply_adds_that_rise_on_the_way_down_are_taken_as_flat() -> None:
+    keeps = macs_keeps(100, lambda keep: 1000 + 100 * (keep % 2) if keep > 30 else keep, cuts=4, last=5)
+    assert len(keeps) == 4
+    assert keeps[-1] == 5
+    assert all(a > b for a, b in pairwise([100, *keeps]))
+
+
+def test_a_network_is_counted_at_few_places() -> None:
+    asked: list[int] = []
+    macs_keeps(10_000, lambda keep: asked.append(keep) or keep, cuts=40, last=100)  # type: ignore[func-returns-value]
+    assert len(asked) == KNOTS + 1
+
+
+# scores -------------------------------------------------------------------------------------------------------------
+
+
+def everything(scores: Any) -> dict[str, torch.Tensor]:
+    return {name: torch.ones_like(values, dtype=torch.bool) for name, values in scores.values.items()}
+
+
+def test_a_cut_falls_into_the_gaps_of_the_scores() -> None:
+    scores = scores_of(a=[1, 1.1, 1.2, 5, 5.1, 9, 9.2, 9.4])  # thresholds 3.7, 6.5, and 9.2, which leaves one
+    for balance in ("none", "mean", "auto"):
+        assert score_keeps(scores, everything(scores), cuts=3, last=1, balance=balance) == [5, 3, 1]
+
+
+def test_a_step_without_a_score_takes_one() -> None:
+    scores = scores_of(a=[0, 0, 0, 0, 0, 0, 0, 7, 8, 9, 10])  # thresholds 2.25, 4.5, 6.75, 9: 4, 4, 4 and 1 are above
+    assert score_keeps(scores, everything(scores), cuts=4, last=1, balance="none") == [4, 3, 2, 1]
+
+
+def test_only_what_is_alive_counts_and_layers_are_measured_by_their_own_mean() -> None:
+    scores = scores_of(a=[1, 2, 3, 4], b=[10, 20, 30, 40])
+    whole = everything(scores)
+    assert score_keeps(scores, whole, cuts=3, last=2) == [6, 4, 2], "both layers alike: .4, .8, 1.2 of the mean go"
+    assert score_keeps(scores, whole, cuts=3, last=2, balance="none") == [4, 3, 2], "thresholds 7.3, 13.7, 20"
+    alive = {"a": torch.tensor([False, True, True, True]), "b": torch.tensor([True, True, False, False])}
+    assert score_keeps(scores, alive, cuts=2, last=1) == [2, 1], "of .8, 1.2, 1.6 and .4, .8 two are above .8"
+
+
+def test_equal_scores_tell_nothing() -> None:
+    scores = scores_of(a=[3.0] * 50, b=[1.0] * 50)
+    assert score_keeps(scores, everything(scores), cuts=4, last=5) == descent_keeps(100, cuts=4, last=5)
+
+
+# adaptive -----------------------------------------------------------------------------------------------------------
+
+
+def test_an_adaptive_descent_begins_with_long_steps() -> None:
+    assert descent_keeps(100, cuts=4, last=5) == [47, 22, 11, 5]
+    assert adapted_keeps(100, [47, 22, 11, 5], fall=0.0) == [22, 13, 8, 5], "half of the way at once, the rest even"
+
+
+@pytest.mark.parametrize(("fall", "following"), [(-0.5, 61), (0.0, 61), (0.005, 61), (0.01, 78), (0.02, 88), (1.0, 88)])
+def test_the_next_step_is_as_long_as_the_last_one_was_cheap(fall: float, following: int) -> None:
+    ahead = descent_keeps(100, cuts=12, last=5)
+    ahead = adapted_keeps(100, ahead, fall)
+    assert ahead[0] == following
+    assert ahead[1:] == descent_keeps(following, cuts=11, last=5)
+
+
+def test_the_last_cut_goes_to_the_end_whatever_fell() -> None:
+    assert adapted_keeps(47, [5], fall=1.0) == [5]
+    assert adapted_keeps(47, [], fall=0.0) == []
+    assert adapted_keeps(7, [6, 5], fall=0.0) == [6, 5], "room for both"
+
+
+@pytest.mark.parametrize("falls", [[0.0] * 16, [1.0] * 16, [0.0] * 6 + [0.1] * 10, [0.1, 0.0] * 8])
+def test_there_are_never_more_cuts_and_each_takes_something(falls: list[float]) -> None:
+    now, ahead, made = 170, descent_keeps(170, cuts=16, last=7), []
+    for fall in falls:
+        ahead = adapted_keeps(now, ahead, fall)
+        now, ahead = ahead[0], ahead[1:]
+        made.append(now)
+    assert ahead == []
+    assert made[-1] == 7
+    assert all(a > b for a, b in pairwise([170, *made]))
+
+
+# All of them --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cuts", [1, 2, 16])
+@pytest.mark.parametrize(("total", "last"), [(20, 3), (4, 3), (5, 1)])
+def test_every_schedule_falls_strictly_to_the_same_end(total: int, last: int, cuts: int) -> None:
+    scores = scores_of(a=[float(at * at) for at in range(total)])
+    geometric = descent_keeps(total, cuts=cuts, last=last)
+    for keeps in (
+        geometric, macs_keeps(total, lambda keep: keep**2, cuts=cuts, last=last),
+        score_keeps(scores, everything(scores), cuts=cuts, last=last), adapted_keeps(total, geometric, fall=0.0),
+    ):  # fmt: skip
+        assert len(keeps) == len(geometric)
+        assert keeps[-1] == last
+        assert all(a > b for a, b in pairwise([total, *keeps]))
+
+
+def test_nothing_to_cut_is_no_cut() -> None:
+    scores = scores_of(a=[1, 2, 3])
+    assert macs_keeps(3, lambda keep: keep, cuts=4, last=3) == []
+    assert score_keeps(scores, everything(scores), cuts=4, last=3) == []
+    assert score_keeps(scores_of(), {}, cuts=4, last=0) == []
+
+
+def test_a_word_that_is_no_schedule_is_refused() -> None:
+    assert all(name in ALLOWED["cut_schedule"] for name in CUT_SCHEDULES)
+    assert "linear" not in ALLOWED["cut_schedule"]
+
+
+# In a trial ---------------------------------------------------------------------------------------------------------
+
+WAYS = {"epochs": 1, "cuts": 3, "finetune_epochs": 1, "further_descents": "weight"}
+
+
+def figures(record: TrialRecord) -> list[Any]:
+    return [(p.cut, p.accuracy, p.macs, p.weights_left, p.threshold) for p in record.points]
+
+
+@pytest.mark.parametrize("schedule", [name for name in CUT_SCHEDULES if name != "geometric"])
+def test_a_trial_interrupted_anywhere_goes_on_to_the_same_bits(schedule: str, tmp_path: Path) -> None:
+    given = plan(fixed={**WAYS, "cut_schedule": schedule})
+    whole = run_trial(given, TrialFolder(tmp_path / "whole"), debug=True)
+    assert [p.cut for p in whole.points[2:]] == [f"{way}0{at}" for way in ("", "weight-") for at in range(3)]
+    folder = TrialFolder(tmp_path / "interrupted")
+    for way, done in (("", 1), ("", 2), ("weight", 1)):
+        attempt = Attempt.begin(given, folder)
+        assert attempt.run(until=lambda trial, way=way, done=done: (trial.way.name, trial.done) == (way, done))  # type: ignore[misc]
+        attempt.save()
+    last = Attempt.begin(given, folder)
+    last.run()
+    assert figures(last.commit()) == figures(whole)
+
+
+def descended(tmp_path: Path, **fixed: Any) -> Trial:
+    trial = Trial.start(plan(fixed={"epochs": 2, "finetune_epochs": 0, **fixed}), tmp_path)
+    while trial.advance():
+        pass
+    return trial
+
+
+def test_multiply_adds_of_a_trial_fall_evenly(tmp_path: Path) -> None:
+    trial = descended(tmp_path, cuts=6, cut_schedule="macs", further_descents="weight")
+    executed = [point.macs for point in trial.points if point.cut.isdigit()]
+    ratios = [after / before for before, after in pairwise(executed)]
+    assert max(ratios) / min(ratios) < 1.35, "whole channels are coarse at the end"
+    ideal = [point.macs_ideal for point in trial.points if point.cut.startswith("weight-")]
+    ratios = [after / before for before, after in pairwise(ideal)]
+    assert max(ratios) / min(ratios) < 1.1
+
+
+def test_an_adaptive_descent_follows_the_accuracy_of_its_own_points(tmp_path: Path) -> None:
+    trial = descended(tmp_path, cuts=6, cut_schedule="adaptive")
+    points = [point for point in trial.points if point.cut.isdigit()]
+    accuracies = [trial.epochs[-1].accuracy, *(point.accuracy for point in points)]
+    falls = [0.0, *(before - after for before, after in pairwise(accuracies))]
+    now, ahead = 170, descent_keeps(170, cuts=6, last=7)
+    for point, fall in zip(points, falls, strict=False):
+        now, *ahead = adapted_keeps(now, ahead, fall)
+        assert sum(point.widths[:-1]) == now
+    assert now == 7
+
+
+@pytest.mark.parametrize("schedule", CUT_SCHEDULES)
+def test_every_schedule_serves_inputs_and_coupled_filters(
+    schedule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = Network(build=Residual, example_shape=(1, 8, 8), about="")
+    monkeypatch.setitem(NETWORKS, "residual", network)  # type: ignore[arg-type]
+    fixed = {"epochs": 1, "cuts": 4, "finetune_epochs": 0, "cut_schedule": schedule, "channel_multiple": 4}
+    given = plan(method="magnitude", granularity="filter", final_sparsity=0.0)
+    given = replace(given, task=Task(network="residual", data="digits"), fixed={**fixed, "further_descents": "input"})
+    trial = Trial.start(given, tmp_path)
+    while trial.advance():
+        pass
+    assert [point.cut for point in trial.points[1:]] == [f"{way}0{at}" for way in ("", "input-") for at in range(4)]
+    for point in trial.points:
+        _, stem, inner, outer = point.widths
+        assert stem == outer
+        assert point.cut.startswith(("own", "input")) or stem % 4 == inner % 4 == 0
+
+
+def test_probes_are_geometric_whatever_the_schedule(tmp_path: Path) -> None:
+    probes = []
+    for at, schedule in enumerate(("geometric", "macs")):
+        (tmp_path / str(at)).mkdir()
+        trial = Trial.start(plan(fixed={"epochs": 2, "cut_schedule": schedule, "regrowth": at / 2}), tmp_path / str(at))
+        trial.advance()
+        probes.append([(point.cut, point.macs, point.accuracy) for point in trial.probe()])
+    assert probes[0] == probes[1]
+    assert len(probes[0]) == 1 + PROBES
