@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from sparsweep.search.curve import AXES, curve_value
 from sparsweep.search.proposals import searched_points
-from sparsweep.search.stopping import Curve, Reach, Values, goes_on, out_of_reach
+from sparsweep.search.stopping import Curve, Reach, Values, goes_on, slack_of
 from sparsweep.spaces.constraint import Constraint
 from sparsweep.trainables.judgement import Verdict
 from sparsweep.trainables.point import Point
@@ -18,6 +18,34 @@ from sparsweep.trainables.record import TrialRecord
 
 REMEMBERED = 100
 """So many of the newest whole descents say how far a curve comes back."""
+
+
+@dataclass(kw_only=True)
+class _Slack:
+    """How far behind a descent may fall along one axis: reckoned anew only where the front or the curves changed."""
+
+    curves: deque[Curve] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    """The newest whole ones."""
+    _comebacks: deque[list[float]] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    """Of the curves, by the front that `_changes` names."""
+    _changes: int = -1
+    _share: float | None = None
+
+    def take(self, curve: Curve, reach: Reach) -> None:
+        """One more curve that went to its end."""
+        if len(curve) > 1:
+            self.curves.append(curve)
+            self._comebacks.append(reach.comebacks(curve))
+            self._share = None
+
+    def share(self, reach: Reach) -> float:
+        """Of accuracy; infinity before enough curves have ended."""
+        if self._changes != reach.changes:
+            self._comebacks = deque(map(reach.comebacks, self.curves), maxlen=REMEMBERED)
+            self._changes, self._share = reach.changes, None
+        if self._share is None:
+            self._share = slack_of(self._comebacks)
+        return self._share
 
 
 @dataclass(kw_only=True)
@@ -33,7 +61,8 @@ class SweepJudge:
     """By epoch and trial."""
     reaches: dict[str, Reach] = field(default_factory=dict)
     """By axis."""
-    whole: deque[tuple[Point, ...]] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    slacks: dict[str, _Slack] = field(default_factory=dict)
+    """By axis."""
 
     def take(self, record: TrialRecord) -> None:
         """What came of a trial."""
@@ -41,7 +70,9 @@ class SweepJudge:
             self.rungs.setdefault(rung.epoch, {})[record.number] = rung.values
         self._see(record.points)
         if record.state == "done" and record.reason is None:
-            self.whole.append(_way_down(record.points))
+            way = _way_down(record.points)
+            for axis in self.axes:
+                self.slacks.setdefault(axis, _Slack()).take(_curve(way, axis), self.reaches[axis])
 
     def at_rung(self, number: int, epoch: int, probe: Sequence[Point]) -> Verdict:
         """Among the best at this rung so far?"""
@@ -63,8 +94,8 @@ class SweepJudge:
         self._see(points[-1:])
         now = points[-1]
         for axis in self.axes:
-            reach = self.reaches[axis]
-            if not out_of_reach(reach, _place(now, axis), (_curve(points, axis) for points in self.whole)):
+            reach, slack = self.reaches[axis], self.slacks.get(axis)
+            if slack is None or reach.gap(*_place(now, axis)) <= slack.share(reach):
                 return Verdict()
         gap = min(self.reaches[axis].gap(*_place(now, axis)) for axis in self.axes)
         return Verdict(reason=f"descent ended at cut {now.cut}: {gap:.4f} below the front, more than curves come back")

@@ -15,8 +15,6 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from sparsweep.search.dominance import non_dominated
-
 FULL_CURVES = 4
 """So many descents to the end are known before one is cut short: they say how far a curve comes back."""
 COMES_BACK = 0.95
@@ -56,7 +54,7 @@ def goes_on(values: Values, others: Sequence[Values], reduction: int) -> bool:
         return True
     if len(values) == 1:
         return sum(other > values for other in others) < math.ceil(came / reduction)
-    return places([*others, values])[-1] < math.ceil(came / reduction)
+    return _place_of_last([*others, values]) < math.ceil(came / reduction)
 
 
 def places(rows: Sequence[Values]) -> list[int]:
@@ -68,24 +66,43 @@ def places(rows: Sequence[Values]) -> list[int]:
     >>> places([(0.9, 0.1), (0.1, 0.9), (0.6, 0.6), (0.5, 0.5)])
     [0, 1, 2, 3]
     """
+    ranks, scaled = _ranks(rows), _scaled(rows)
+    order = [i for rank in sorted(set(ranks)) for i in _net([i for i, own in enumerate(ranks) if own == rank], scaled)]
+    found = [0] * len(rows)
+    for place, i in enumerate(order):
+        found[i] = place
+    return found
+
+
+def _place_of_last(rows: Sequence[Values]) -> int:
+    """`places(rows)[-1]`, without putting the other fronts in order."""
+    ranks = _ranks(rows)
+    own = [i for i, rank in enumerate(ranks) if rank == ranks[-1]]
+    return sum(rank < ranks[-1] for rank in ranks) + _net(own, _scaled(rows)).index(len(rows) - 1)
+
+
+def _ranks(rows: Sequence[Values]) -> list[int]:
+    """The number of the front that each row is on, 0 the first."""
+    import moocore
+
+    return [int(rank) for rank in moocore.pareto_rank(rows, maximise=True)]
+
+
+def _scaled(rows: Sequence[Values]) -> list[Values]:
+    """Each objective in shares of its range."""
     spans = [(min(column), max(column) - min(column) or 1.0) for column in zip(*rows, strict=True)]
-    scaled = [tuple((v - low) / span for v, (low, span) in zip(row, spans, strict=True)) for row in rows]
-    left, order = list(range(len(rows))), []
-    while left:
-        kept = non_dominated([list(scaled[i]) for i in left])
-        order += _net([i for i, on in zip(left, kept, strict=True) if on], scaled)
-        left = [i for i in left if i not in order]
-    return [order.index(i) for i in range(len(rows))]
+    return [tuple((v - low) / span for v, (low, span) in zip(row, spans, strict=True)) for row in rows]
 
 
 def _net(front: Sequence[int], rows: Sequence[Values]) -> list[int]:
-    """The front's rows, so that each next one is the farthest from those before it."""
-    taken = [max(front, key=lambda i: (rows[i], -i))]
-    left = [i for i in front if i not in taken]
-    while left:
-        taken.append(max(left, key=lambda i: (min(math.dist(rows[i], rows[j]) for j in taken), -i)))
-        left.remove(taken[-1])
-    return taken
+    """The front's rows, so that each next one is the farthest from those before it; of equals the earlier."""
+    order = [max(front, key=lambda i: (rows[i], -i))]
+    far = {i: math.dist(rows[i], rows[order[0]]) for i in front if i != order[0]}
+    while far:
+        order.append(max(far, key=lambda i: (far[i], -i)))
+        del far[order[-1]]
+        far = {i: min(distance, math.dist(rows[i], rows[order[-1]])) for i, distance in far.items()}
+    return order
 
 
 Curve = Sequence[tuple[float, float]]
@@ -100,9 +117,14 @@ class Reach:
     """Of the front, ascending."""
     accuracy: list[float] = field(default_factory=list)
     """Of the front, descending."""
+    changes: int = 0
+    """How often the front has become another one."""
 
     def take(self, curve: Curve) -> None:
         """Puts a trial's points among the rest."""
+        if all(self._covers(*point) for point in curve):
+            return
+        self.changes += 1
         rows = sorted({*zip(self.removed, self.accuracy, strict=True), *curve}, key=lambda p: (-p[0], -p[1]))
         self.removed, self.accuracy = [], []
         for share, score in rows:
@@ -111,6 +133,11 @@ class Reach:
                 self.accuracy.append(score)
         self.removed.reverse()
         self.accuracy.reverse()
+
+    def _covers(self, share: float, score: float) -> bool:
+        """Whether the front is as accurate where at least as much is removed."""
+        at = bisect_left(self.removed, share)
+        return at < len(self.accuracy) and self.accuracy[at] >= score
 
     def gap(self, share: float, score: float) -> float:
         """How much more accurate the front is where at least as much is removed; below 0 for what would be on it."""
@@ -130,9 +157,12 @@ def out_of_reach(reach: Reach, point: tuple[float, float], finished: Iterable[Cu
         point: its newest cut.
         finished: curves that went to their end.
     """
-    known = [curve for curve in finished if len(curve) > 1]
-    if len(known) < FULL_CURVES:
-        return False
-    seen = sorted(max(0.0, back) for curve in known for back in reach.comebacks(curve))
-    slack = seen[min(len(seen) - 1, math.ceil(COMES_BACK * len(seen)))]
-    return reach.gap(*point) > slack
+    return reach.gap(*point) > slack_of([reach.comebacks(curve) for curve in finished if len(curve) > 1])
+
+
+def slack_of(comebacks: Sequence[Sequence[float]]) -> float:
+    """How far behind a descent may fall, by the comebacks of curves that went to their end; of too few: infinity."""
+    if len(comebacks) < FULL_CURVES:
+        return math.inf
+    seen = sorted(max(0.0, back) for curve in comebacks for back in curve)
+    return seen[min(len(seen) - 1, math.ceil(COMES_BACK * len(seen)))]
