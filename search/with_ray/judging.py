@@ -1,8 +1,7 @@
 """The sweep's judge as an actor, which trials ask from their own processes; a judge that is away lets them go on."""
 
-import contextlib
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sparsweep.trainables.judgement import LENIENT, Judge, Verdict
 from sparsweep.trainables.point import Point
@@ -14,24 +13,42 @@ import ray
 if TYPE_CHECKING:
     from sparsweep.search.judging import SweepJudge
 
+T = TypeVar("T")
+
 ANSWER_S = 20.0
 """So long a trial waits for an answer before it goes on without one."""
 
 
+class JudgeFailedError(RuntimeError):
+    """The judge has raised, or its process has died."""
+
+
 class JudgeActor:
-    """Holds the judge in a process of its own, which needs no slot."""
+    """Holds the judge in a process of its own, which needs no slot. One that has raised once judges nobody any more."""
 
     def __init__(self, judge: "SweepJudge") -> None:
         self.judge = judge
+        self.fault: str | None = None
 
-    def take(self, record: TrialRecord) -> None:
-        self.judge.take(record)
+    def take(self, record: TrialRecord) -> str | None:
+        """What the judge has raised so far, if anything: the driver hears of it by its records."""
+        self._asked(lambda: self.judge.take(record), None)
+        return self.fault
 
     def at_rung(self, number: int, epoch: int, probe: Sequence[Point]) -> Verdict:
-        return self.judge.at_rung(number, epoch, probe)
+        return self._asked(lambda: self.judge.at_rung(number, epoch, probe), Verdict())
 
     def at_cut(self, number: int, points: Sequence[Point]) -> Verdict:
-        return self.judge.at_cut(number, points)
+        return self._asked(lambda: self.judge.at_cut(number, points), Verdict())
+
+    def _asked(self, ask: Callable[[], T], otherwise: T) -> T:
+        if self.fault is not None:
+            return otherwise
+        try:
+            return ask()
+        except Exception as fault:
+            self.fault = f"{type(fault).__name__}: {fault}"
+            return otherwise
 
 
 class RemoteJudge:
@@ -39,11 +56,28 @@ class RemoteJudge:
 
     def __init__(self, actor: Any) -> None:
         self.actor = actor
+        self._told: list[Any] = []
+        """Answers to records that have not come yet."""
 
     def take(self, record: TrialRecord) -> None:
-        """Hands a record over; nothing is waited for."""
-        with contextlib.suppress(ray.exceptions.RayError):
-            self.actor.take.remote(record)
+        """Hands a record over; its answer is heard with a later one, nothing is waited for.
+
+        Raises:
+            JudgeFailedError: the judge has failed meanwhile.
+        """
+        try:
+            self._hear()
+            self._told.append(self.actor.take.remote(record))
+        except ray.exceptions.RayError as fault:
+            raise JudgeFailedError(f"its process died ({type(fault).__name__})") from fault
+
+    def _hear(self) -> None:
+        if not self._told:
+            return
+        come, self._told = ray.wait(self._told, num_returns=len(self._told), timeout=0)
+        for fault in ray.get(come):
+            if fault is not None:
+                raise JudgeFailedError(fault)
 
     def at_rung(self, number: int, epoch: int, probe: Sequence[Point]) -> Verdict:
         return self._asked(lambda: self.actor.at_rung.remote(number, epoch, probe))
@@ -54,7 +88,7 @@ class RemoteJudge:
     def _asked(self, ask: Any) -> Verdict:
         try:
             verdict: Verdict = ray.get(ask(), timeout=ANSWER_S)
-        except (ray.exceptions.RayError, TimeoutError):  # its node died, it raised, or it is overrun
+        except (ray.exceptions.RayError, TimeoutError):  # its node died, or it is overrun
             return Verdict()
         return verdict
 
