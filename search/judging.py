@@ -1,4 +1,4 @@
-"""The judge of a sweep's trials: what `search.stopping` decides, with the memory that it takes.
+"""The judge of a sweep's trials: what `search.stopping` and `search.reach` decide, with the memory that it takes.
 
 Trials on Ray ask it across processes (`with_ray.judging`). It is told every record, so that a resumed sweep's judge
 knows what the one before knew.
@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from sparsweep.search.curve import AXES, curve_value
 from sparsweep.search.proposals import searched_points
-from sparsweep.search.stopping import Curve, Reach, Values, goes_on, slack_of
+from sparsweep.search.reach import Curve, Reach, slack_of
+from sparsweep.search.stopping import Came, Values
 from sparsweep.spaces.constraint import Constraint
 from sparsweep.trainables.judgement import Verdict
 from sparsweep.trainables.point import Point
@@ -57,8 +58,8 @@ class SweepJudge:
     reduction: int = 3
     single_point: bool = False
     """`descent: none`: a probe is one point, judged by a value per objective."""
-    rungs: dict[int, dict[int, Values]] = field(default_factory=dict)
-    """By epoch and trial."""
+    rungs: dict[int, Came] = field(default_factory=dict)
+    """By epoch."""
     reaches: dict[str, Reach] = field(default_factory=dict)
     """By axis."""
     slacks: dict[str, _Slack] = field(default_factory=dict)
@@ -67,7 +68,7 @@ class SweepJudge:
     def take(self, record: TrialRecord) -> None:
         """What came of a trial."""
         for rung in record.rungs:
-            self.rungs.setdefault(rung.epoch, {})[record.number] = rung.values
+            self.rungs.setdefault(rung.epoch, Came()).take(record.number, rung.values)
         self._see(record.points)
         if record.state == "done" and record.reason is None:
             way = _way_down(record.points)
@@ -76,17 +77,17 @@ class SweepJudge:
 
     def at_rung(self, number: int, epoch: int, probe: Sequence[Point]) -> Verdict:
         """Among the best at this rung so far?"""
-        known = self.rungs.setdefault(epoch, {})
-        values = self._values(probe)
-        others = [other for trial, other in known.items() if trial != number]
-        known[number] = values
-        if goes_on(values, others, self.reduction):
+        came, values = self.rungs.setdefault(epoch, Came()), self._values(probe)
+        came.forget(number)
+        on = came.goes_on(values, self.reduction)
+        came.take(number, values)
+        if on:
             return Verdict(values=values)
         shown = " x ".join(f"{value:.4f}" for value in values)
         return Verdict(
             values=values,
             reason=f"stopped after {epoch} epochs: worth {shown}, not among the best 1/{self.reduction} of "
-            f"{len(others) + 1} that came so far",
+            f"{len(came.values)} that came so far",
         )
 
     def at_cut(self, number: int, points: Sequence[Point]) -> Verdict:

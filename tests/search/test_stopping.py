@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparsweep.search.stopping import Reach, goes_on, out_of_reach, places, rungs_of
+from sparsweep.search.reach import Reach, out_of_reach
+from sparsweep.search.stopping import Came, goes_on, places, rungs_of
 
 
 @pytest.mark.parametrize(
@@ -62,6 +63,18 @@ def test_whether_one_goes_on_is_decided_as_by_the_places_of_all() -> None:
     for count in range(3, 60):
         expected = places(rows[:count])[-1] < -(-count // 3)
         assert goes_on(rows[count - 1], rows[: count - 1], 3) is expected
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 5)), max_size=40))
+def test_whoever_comes_again_counts_once_and_is_judged_among_the_others(came: list[tuple[int, int]]) -> None:
+    rung, known = Came(), dict[int, tuple[float, ...]]()
+    for trial, value in came:
+        known.pop(trial, None)
+        rung.forget(trial)
+        assert rung.goes_on((float(value),), 3) is goes_on((float(value),), list(known.values()), 3)
+        known[trial] = (float(value),)
+        rung.take(trial, (float(value),))
+    assert rung.values == known
 
 
 def test_thousands_of_trials_at_a_rung_are_judged_in_a_moment() -> None:
