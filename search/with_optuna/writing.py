@@ -18,7 +18,7 @@ from optuna.storages._cached_storage import _CachedStorage
 from optuna.storages._rdb import models
 from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 Added = list[tuple[int, int]]
@@ -32,7 +32,7 @@ def add_trials(study: optuna.Study, trials: Sequence[FrozenTrial]) -> Added:
         ids = [study._storage.create_new_trial(study._study_id, trial) for trial in trials]
         return [(study._storage.get_trial_number_from_id(each), each) for each in ids]
     with _create_scoped_session(backend.scoped_session) as session:
-        models.StudyModel.find_or_raise_by_id(study._study_id, session, for_update=True)  # nobody else adds now
+        _hold(session, study._study_id)
         last = session.scalar(select(func.max(models.TrialModel.number)).filter_by(study_id=study._study_id))
         first = 0 if last is None else last + 1
         rows = [_row(study._study_id, first + at, trial) for at, trial in enumerate(trials)]
@@ -83,6 +83,14 @@ def _backend(storage: BaseStorage) -> RDBStorage | None:
     """The database behind a study's storage, if it is one."""
     behind = storage._backend if isinstance(storage, _CachedStorage) else storage
     return behind if isinstance(behind, RDBStorage) else None
+
+
+def _hold(session: Session, study_id: int) -> None:
+    """Nobody else adds to the study until the end of the transaction: a write locks on SQLite too. Raises KeyError."""
+    own = models.StudyModel
+    if not session.scalar(select(func.count()).where(own.study_id == study_id)):
+        raise KeyError(f"there is no study {study_id} in this database any more")
+    session.execute(update(own).where(own.study_id == study_id).values(study_name=own.study_name))
 
 
 def _row(study_id: int, number: int, trial: FrozenTrial) -> Any:

@@ -1,5 +1,6 @@
 """Rows written in few statements are the rows that Optuna's own calls would have written."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy import create_engine, text
 
-from sparsweep.search.with_optuna import open_storage
+from sparsweep.search.with_optuna import delete, open_storage
 from sparsweep.search.with_optuna.writing import add_trials, finish_trial
 
 ALLOWED = {
@@ -102,6 +103,25 @@ def test_all_new_trials_are_written_or_none(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="not JSON serializable"):
         add_trials(study, [running(), broken])
     assert study.trials == []
+
+
+def test_two_writers_at_once_give_every_trial_a_number_of_its_own(tmp_path: Path) -> None:
+    study_in(tmp_path / "studies.db")
+
+    def write(_: int) -> list[int]:
+        study = optuna.load_study(storage=open_storage(f"sqlite:///{tmp_path / 'studies.db'}"), study_name="digits")
+        return [number for _ in range(10) for number, _ in add_trials(study, [running()])]
+
+    with ThreadPoolExecutor(2) as writers:
+        first, second = writers.map(write, range(2))
+    assert sorted(first + second) == list(range(20))
+
+
+def test_nothing_is_written_into_a_study_that_was_deleted(tmp_path: Path) -> None:
+    study = study_in(tmp_path / "studies.db")
+    delete(study._storage, "digits")
+    with pytest.raises(KeyError, match="no study"):
+        add_trials(study, [running()])
 
 
 def test_a_storage_without_tables_is_written_by_optunas_own_calls() -> None:
