@@ -22,6 +22,8 @@ T = TypeVar("T")
 IDLE_S = 0.05
 HEAD_START_S = 0.05
 """How long paperwork waits after a trial's end, so that the slot is filled again first: all share one interpreter."""
+BACKLOG = 3
+"""With so many outcomes waiting it is proposals that slots wait for, so there is no head start any more."""
 PAUSE_S = 1.0
 """Between two tries of a study that does not answer."""
 PATIENCE_S = 900.0
@@ -95,7 +97,8 @@ class Clerk:
                     continue
                 if ended is None:
                     return
-                time.sleep(HEAD_START_S)
+                if self._ended.qsize() < BACKLOG:
+                    time.sleep(HEAD_START_S)
                 number, death = ended
                 self._patiently(lambda: self.proposals.ended(number, death))  # noqa: B023
                 self._withdraw()

@@ -47,7 +47,8 @@ def non_dominated(rows: "Rows | NDArray[np.float64]") -> list[bool]:
         return [False] * len(rows)
     import moocore
 
-    return [bool(kept) for kept in moocore.is_nondominated(rows, maximise=True)]
+    kept: list[bool] = moocore.is_nondominated(rows, maximise=True).tolist()
+    return kept
 
 
 def volume(rows: Rows, reference: Sequence[float]) -> float:

@@ -35,7 +35,7 @@ def dense_figures(points: Sequence[Point]) -> dict[str, float]:
         figures["weights_left"] = float(round(fullest.weights_left / (1 - fullest.sparsity)))
     if uncut := [point.accuracy for point in points if point.cut == "dense"]:
         figures["accuracy"] = max(uncut)
-    if timed := [point.figures()["dense_latency_ms"] for point in points if point.timing]:
+    if timed := [at.dense_latency_ms for point in points if (at := point.timing)]:
         figures["latency_ms"] = median(timed)
     return figures
 

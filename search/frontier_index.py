@@ -99,7 +99,7 @@ class FrontierIndex:
         self, objectives: Objectives, constraints: Sequence[Constraint], timed: Collection[str], save: bool
     ) -> tuple[list[Point], int]:
         table = self._read()
-        stamps = self._stamps()
+        stamps = self.store.stamps()
         whole, (table, newer) = len(table), _current(table, stamps)
         if save and whole and not len(table):  # of records that are all gone or copied anew
             self._remove()
@@ -185,17 +185,6 @@ class FrontierIndex:
             return found.st_mtime_ns, found.st_size
         return None
 
-    def _stamps(self) -> dict[int, Stamp]:
-        """Of all records that are there now."""
-        stamps: dict[int, Stamp] = {}
-        with contextlib.suppress(FileNotFoundError), os.scandir(self.store.path) as entries:
-            for entry in entries:
-                if entry.name.isdigit():
-                    with contextlib.suppress(OSError):
-                        found = os.stat(f"{entry.path}/result.json")
-                        stamps[int(entry.name)] = (found.st_mtime_ns, found.st_size)
-        return stamps
-
 
 def _rows_of(record: TrialRecord, stamp: Stamp, texts: list[bytes], at: int) -> list[tuple[Any, ...]]:
     """Rows of a record; appends its points' lines to `texts`, of which the first will lie at `at`."""
@@ -277,15 +266,35 @@ def _telling_rows(
 
 
 _TIMED: Final = ("speedup", "latency_ms")
+WEIGHTS: Final = (0.5, 0.9, 0.1, 0.7, 0.3)
 
 
 def _front(rows: Table, among: NDArray[np.intp], objectives: Objectives) -> list[int]:
     """Those that none of the others dominates; of equals the first by trial and cut, as in `frontier_of`."""
-    ordered = among[np.lexsort((rows["rank"][among], rows["trial"][among]))]
-    columns = [_column(rows, name)[ordered] * (1.0 if way == "max" else -1.0) for name, way in objectives.items()]
-    on = non_dominated(np.stack(columns, axis=1)) if len(ordered) else []
-    found: list[int] = ordered[np.array(on, bool)].tolist() if len(ordered) else []
+    if not len(among):
+        return []
+    columns = [_column(rows, name)[among] * (1.0 if way == "max" else -1.0) for name, way in objectives.items()]
+    near = _maybe_on(columns)
+    near = near[np.lexsort((rows["rank"][among[near]], rows["trial"][among[near]]))]
+    on = non_dominated(np.stack([column[near] for column in columns], axis=1))
+    found: list[int] = among[near[np.array(on, bool)]].tolist()
     return found
+
+
+def _maybe_on(columns: Sequence[NDArray[np.float64]]) -> NDArray[np.intp]:
+    """Where all rows lie but most of those that another one beats in every column: cheap to tell, and it leaves few.
+
+    Rows are compared with those that are best by some weighting of the first column and the rest, in their ranges.
+    """
+    shares = [(column - column.min()) / (np.ptp(column) or 1.0) for column in columns]
+    rest, left = sum(shares[1:], np.zeros_like(shares[0])), np.arange(len(columns[0]))
+    for weight in WEIGHTS:
+        best = left[np.argmax((weight * shares[0] + (1 - weight) * rest)[left])]
+        beaten = np.ones(len(left), bool)
+        for column in columns:
+            beaten &= column[left] < column[best]
+        left = left[~beaten]
+    return left
 
 
 def _column(rows: Table, figure: str) -> NDArray[np.float64]:
@@ -300,5 +309,5 @@ def _named(rows: Table, ids: Collection[str]) -> set[int]:
     """Where the points of these ids lie, as far as they are there."""
     trials = sorted({int(name.partition("/")[0]) for name in ids if name.partition("/")[0].isdecimal()})
     near = np.flatnonzero(np.isin(rows["trial"], trials)) if trials else np.empty(0, int)
-    wanted = set(ids)
-    return {int(at) for at in near if f"{rows['trial'][at]:05d}/{str(rows['cut'][at], 'ascii')}" in wanted}
+    wanted, columns = set(ids), (near.tolist(), rows["trial"][near].tolist(), rows["cut"][near].tolist())
+    return {at for at, trial, cut in zip(*columns, strict=True) if f"{trial:05d}/{cut.decode('ascii')}" in wanted}

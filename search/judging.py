@@ -1,4 +1,4 @@
-"""The judge of a sweep's trials: what `search.stopping` decides, with the memory that it takes.
+"""The judge of a sweep's trials: what `search.stopping` and `search.reach` decide, with the memory that it takes.
 
 Trials on Ray ask it across processes (`with_ray.judging`). It is told every record, so that a resumed sweep's judge
 knows what the one before knew.
@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from sparsweep.search.curve import AXES, curve_value, near_front
 from sparsweep.search.proposals import searched_points
-from sparsweep.search.stopping import Curve, Reach, Values, goes_on, out_of_reach
+from sparsweep.search.reach import Curve, Reach, slack_of
+from sparsweep.search.stopping import Came, Values
 from sparsweep.spaces.constraint import Constraint
 from sparsweep.trainables.judgement import Verdict
 from sparsweep.trainables.point import Point
@@ -18,6 +19,34 @@ from sparsweep.trainables.record import TrialRecord
 
 REMEMBERED = 100
 """So many of the newest whole descents say how far a curve comes back."""
+
+
+@dataclass(kw_only=True)
+class _Slack:
+    """How far behind a descent may fall along one axis: reckoned anew only where the front or the curves changed."""
+
+    curves: deque[Curve] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    """The newest whole ones."""
+    _comebacks: deque[list[float]] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    """Of the curves, by the front that `_changes` names."""
+    _changes: int = -1
+    _share: float | None = None
+
+    def take(self, curve: Curve, reach: Reach) -> None:
+        """One more curve that went to its end."""
+        if len(curve) > 1:
+            self.curves.append(curve)
+            self._comebacks.append(reach.comebacks(curve))
+            self._share = None
+
+    def share(self, reach: Reach) -> float:
+        """Of accuracy; infinity before enough curves have ended."""
+        if self._changes != reach.changes:
+            self._comebacks = deque(map(reach.comebacks, self.curves), maxlen=REMEMBERED)
+            self._changes, self._share = reach.changes, None
+        if self._share is None:
+            self._share = slack_of(self._comebacks)
+        return self._share
 
 
 @dataclass(kw_only=True)
@@ -29,36 +58,39 @@ class SweepJudge:
     reduction: int = 3
     single_point: bool = False
     """`descent: none`: a probe is one point, judged by a value per objective."""
-    rungs: dict[int, dict[int, Values]] = field(default_factory=dict)
-    """By epoch and trial."""
+    rungs: dict[int, Came] = field(default_factory=dict)
+    """By epoch."""
     reaches: dict[str, Reach] = field(default_factory=dict)
     """By axis."""
-    whole: deque[tuple[Point, ...]] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    slacks: dict[str, _Slack] = field(default_factory=dict)
+    """By axis."""
     front: tuple[Point, ...] = ()
     """Of all trials' points that meet the constraints."""
 
     def take(self, record: TrialRecord) -> None:
         """What came of a trial."""
         for rung in record.rungs:
-            self.rungs.setdefault(rung.epoch, {})[record.number] = rung.values
+            self.rungs.setdefault(rung.epoch, Came()).take(record.number, rung.values)
         self._see(record.points)
         self.front = near_front((*self.front, *searched_points(record.points, self.constraints)), self.axes)
         if record.state == "done" and record.reason is None:
-            self.whole.append(_way_down(record.points))
+            way = _way_down(record.points)
+            for axis in self.axes:
+                self.slacks.setdefault(axis, _Slack()).take(_curve(way, axis), self.reaches[axis])
 
     def at_rung(self, number: int, epoch: int, probe: Sequence[Point]) -> Verdict:
         """Among the best at this rung so far?"""
-        known = self.rungs.setdefault(epoch, {})
-        values = self._values(probe)
-        others = [other for trial, other in known.items() if trial != number]
-        known[number] = values
-        if goes_on(values, others, self.reduction):
+        came, values = self.rungs.setdefault(epoch, Came()), self._values(probe)
+        came.forget(number)
+        on = came.goes_on(values, self.reduction)
+        came.take(number, values)
+        if on:
             return Verdict(values=values)
         shown = " x ".join(f"{value:.4f}" for value in values)
         return Verdict(
             values=values,
             reason=f"stopped after {epoch} epochs: worth {shown}, not among the best 1/{self.reduction} of "
-            f"{len(others) + 1} that came so far",
+            f"{len(came.values)} that came so far",
         )
 
     def at_cut(self, number: int, points: Sequence[Point]) -> Verdict:
@@ -66,8 +98,8 @@ class SweepJudge:
         self._see(points[-1:])
         now = points[-1]
         for axis in self.axes:
-            reach = self.reaches[axis]
-            if not out_of_reach(reach, _place(now, axis), (_curve(points, axis) for points in self.whole)):
+            reach, slack = self.reaches[axis], self.slacks.get(axis)
+            if slack is None or reach.gap(*_place(now, axis)) <= slack.share(reach):
                 return Verdict()
         gap = min(self.reaches[axis].gap(*_place(now, axis)) for axis in self.axes)
         return Verdict(reason=f"descent ended at cut {now.cut}: {gap:.4f} below the front, more than curves come back")

@@ -214,9 +214,10 @@ class Proposals:
                 self.judge.take(record)
             except Exception as fault:  # it costs its judgements, not the sweep
                 self.judge = None
+                also = ", every setting is trained with all seeds" if self.seeds > 1 else ""
                 self.say(
-                    f"early stopping failed ({type(fault).__name__}: {fault}); no trial is stopped any more, and the "
-                    "sweep goes on"
+                    f"early stopping failed ({type(fault).__name__}: {fault}); no trial is stopped any more{also}, and "
+                    "the sweep goes on"
                 )
 
 

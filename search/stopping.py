@@ -6,21 +6,12 @@ epochs nearly as their whole curves do at the end. A trial goes on while it is a
 that came to its rung so far (Li et al. 2020, arXiv:1810.05934, algorithm 2, stopping variant). Where a trial gives one
 point (`descent: none`), trials are ranked by non-dominated fronts and within one by an epsilon-net, as in MOASHA
 (Schmucker et al. 2021, arXiv:2106.12639).
-
-A descent ends when it has fallen so far behind the front of the sweep that curves like it have not come back.
 """
 
 import math
-from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-from sparsweep.search.dominance import non_dominated
-
-FULL_CURVES = 4
-"""So many descents to the end are known before one is cut short: they say how far a curve comes back."""
-COMES_BACK = 0.95
-"""Share of what was seen of gaps that closed again which a descent is given."""
 
 Values = tuple[float, ...]
 """What a rung knows of a trial: its probe's hypervolume, or one value per objective; all larger is better."""
@@ -54,9 +45,35 @@ def goes_on(values: Values, others: Sequence[Values], reduction: int) -> bool:
     came = len(others) + 1
     if came < reduction:
         return True
-    if len(values) == 1:
-        return sum(other > values for other in others) < math.ceil(came / reduction)
-    return places([*others, values])[-1] < math.ceil(came / reduction)
+    better = sum(other > values for other in others) if len(values) == 1 else _place_of_last([*others, values])
+    return better < math.ceil(came / reduction)
+
+
+@dataclass(kw_only=True)
+class Came:
+    """Who came to one rung so far, and how it stands among the others without looking at each of them."""
+
+    values: dict[int, Values] = field(default_factory=dict)
+    """By trial."""
+    _ordered: list[Values] = field(default_factory=list)
+
+    def take(self, trial: int, values: Values) -> None:
+        """A trial's values; those that it had before are forgotten."""
+        self.forget(trial)
+        self.values[trial] = values
+        insort(self._ordered, values)
+
+    def forget(self, trial: int) -> None:
+        """Whatever the trial had."""
+        if (before := self.values.pop(trial, None)) is not None:
+            del self._ordered[bisect_left(self._ordered, before)]
+
+    def goes_on(self, values: Values, reduction: int) -> bool:
+        """As `goes_on` among all that came, of which the trial itself is none."""
+        came = len(self.values) + 1
+        if len(values) > 1 or came < reduction:
+            return goes_on(values, self._ordered, reduction)
+        return came - 1 - bisect_right(self._ordered, values) < math.ceil(came / reduction)
 
 
 def places(rows: Sequence[Values]) -> list[int]:
@@ -68,71 +85,40 @@ def places(rows: Sequence[Values]) -> list[int]:
     >>> places([(0.9, 0.1), (0.1, 0.9), (0.6, 0.6), (0.5, 0.5)])
     [0, 1, 2, 3]
     """
+    ranks, scaled = _ranks(rows), _scaled(rows)
+    order = [i for rank in sorted(set(ranks)) for i in _net([i for i, own in enumerate(ranks) if own == rank], scaled)]
+    found = [0] * len(rows)
+    for place, i in enumerate(order):
+        found[i] = place
+    return found
+
+
+def _place_of_last(rows: Sequence[Values]) -> int:
+    """`places(rows)[-1]`, without putting the other fronts in order."""
+    ranks = _ranks(rows)
+    own = [i for i, rank in enumerate(ranks) if rank == ranks[-1]]
+    return sum(rank < ranks[-1] for rank in ranks) + _net(own, _scaled(rows)).index(len(rows) - 1)
+
+
+def _ranks(rows: Sequence[Values]) -> list[int]:
+    """The number of the front that each row is on, 0 the first."""
+    import moocore
+
+    return [int(rank) for rank in moocore.pareto_rank(rows, maximise=True)]
+
+
+def _scaled(rows: Sequence[Values]) -> list[Values]:
+    """Each objective in shares of its range."""
     spans = [(min(column), max(column) - min(column) or 1.0) for column in zip(*rows, strict=True)]
-    scaled = [tuple((v - low) / span for v, (low, span) in zip(row, spans, strict=True)) for row in rows]
-    left, order = list(range(len(rows))), []
-    while left:
-        kept = non_dominated([list(scaled[i]) for i in left])
-        order += _net([i for i, on in zip(left, kept, strict=True) if on], scaled)
-        left = [i for i in left if i not in order]
-    return [order.index(i) for i in range(len(rows))]
+    return [tuple((v - low) / span for v, (low, span) in zip(row, spans, strict=True)) for row in rows]
 
 
 def _net(front: Sequence[int], rows: Sequence[Values]) -> list[int]:
-    """The front's rows, so that each next one is the farthest from those before it."""
-    taken = [max(front, key=lambda i: (rows[i], -i))]
-    left = [i for i in front if i not in taken]
-    while left:
-        taken.append(max(left, key=lambda i: (min(math.dist(rows[i], rows[j]) for j in taken), -i)))
-        left.remove(taken[-1])
-    return taken
-
-
-Curve = Sequence[tuple[float, float]]
-"""(share removed, accuracy) of one cut after the other."""
-
-
-@dataclass(kw_only=True)
-class Reach:
-    """The best accuracy at every share removed, over all trials, and how far curves fall behind it and come back."""
-
-    removed: list[float] = field(default_factory=list)
-    """Of the front, ascending."""
-    accuracy: list[float] = field(default_factory=list)
-    """Of the front, descending."""
-
-    def take(self, curve: Curve) -> None:
-        """Puts a trial's points among the rest."""
-        rows = sorted({*zip(self.removed, self.accuracy, strict=True), *curve}, key=lambda p: (-p[0], -p[1]))
-        self.removed, self.accuracy = [], []
-        for share, score in rows:
-            if not self.accuracy or score > self.accuracy[-1]:
-                self.removed.append(share)
-                self.accuracy.append(score)
-        self.removed.reverse()
-        self.accuracy.reverse()
-
-    def gap(self, share: float, score: float) -> float:
-        """How much more accurate the front is where at least as much is removed; below 0 for what would be on it."""
-        at = bisect_left(self.removed, share)
-        return (self.accuracy[at] if at < len(self.accuracy) else 0.0) - score
-
-    def comebacks(self, curve: Curve) -> list[float]:
-        """Of each cut but the last, by how much the gap was smaller at a later cut; below 0 where it only grew."""
-        gaps = [self.gap(*point) for point in curve]
-        return [gap - min(gaps[at + 1 :]) for at, gap in enumerate(gaps[:-1])]
-
-
-def out_of_reach(reach: Reach, point: tuple[float, float], finished: Iterable[Curve]) -> bool:
-    """Whether a descent is so far behind the front that no further cut is to be expected on it.
-
-    Args:
-        point: its newest cut.
-        finished: curves that went to their end.
-    """
-    known = [curve for curve in finished if len(curve) > 1]
-    if len(known) < FULL_CURVES:
-        return False
-    seen = sorted(max(0.0, back) for curve in known for back in reach.comebacks(curve))
-    slack = seen[min(len(seen) - 1, math.ceil(COMES_BACK * len(seen)))]
-    return reach.gap(*point) > slack
+    """The front's rows, so that each next one is the farthest from those before it; of equals the earlier."""
+    order = [max(front, key=lambda i: (rows[i], -i))]
+    far = {i: math.dist(rows[i], rows[order[0]]) for i in front if i != order[0]}
+    while far:
+        order.append(max(far, key=lambda i: (far[i], -i)))
+        del far[order[-1]]
+        far = {i: min(distance, math.dist(rows[i], rows[order[-1]])) for i, distance in far.items()}
+    return order

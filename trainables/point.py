@@ -3,8 +3,8 @@
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any, Self
+from dataclasses import dataclass, replace
+from typing import Any, Final, Self
 
 from sparsweep.spaces.space import Value
 from sparsweep.trainables.spread import Spread
@@ -60,6 +60,13 @@ def best_of(records: Sequence[Latency]) -> Latency | None:
     compact = min(at, key=lambda record: record.latency_ms).runtime
     fair = [record for record in at if record.dense_runtime == dense]
     return next((record for record in fair if record.runtime == compact), fair[0])
+
+
+NUMBERS: Final = (
+    "trial", "threshold", "accuracy", "sparsity", "layer_sparsity", "weights_left", "macs", "macs_ideal", "dense_macs",
+    "size_bytes", "dense_size_bytes", "expected_time_removed", "test_accuracy",
+)  # fmt: skip
+"""Fields of a point that are numbers, in their order; the last two may be None."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +155,7 @@ class Point:
     @property
     def timing(self) -> Latency | None:
         """The latency record that counts."""
-        return best_of(self.latency)
+        return best_of(self.latency) if self.latency else None
 
     @property
     def macs_removed(self) -> float:
@@ -161,8 +168,8 @@ class Point:
 
     def figures(self) -> dict[str, float]:
         """Every measured number that is there, by name."""
-        own = {f.name: getattr(self, f.name) for f in fields(self)}
-        numbers = {n: v for n, v in own.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+        own = vars(self)
+        numbers = {name: value for name in NUMBERS if (value := own[name]) is not None}
         if (at := self.timing) is not None:
             numbers |= {"latency_ms": at.latency_ms, "dense_latency_ms": at.dense_latency_ms, "speedup": at.speedup}
         numbers |= {"macs_removed": self.macs_removed, "size_removed": self.size_removed}

@@ -11,9 +11,10 @@ import warnings
 
 import optuna
 
+from sparsweep.search.with_optuna.points_study import PointsStudy
 from sparsweep.search.with_optuna.proposer import Told
 from sparsweep.search.with_optuna.storage import OUTAGES, delete, open_storage, reason_of, without_password
-from sparsweep.search.with_optuna.study import Outcome, PointsStudy, Study
+from sparsweep.search.with_optuna.study import Outcome, Study
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning, module=r"sparsweep\..*|optuna\..*")

@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from sparsweep.search.with_optuna.memory import CONSTRAINT
 from sparsweep.search.with_optuna.proposer import Proposer, Told
 from sparsweep.search.with_optuna.rows import distributions, parameters, row_of, suggest
+from sparsweep.search.with_optuna.writing import add_trials, finish_trial
 from sparsweep.spaces.space import Row, Space
 
 
@@ -116,8 +117,7 @@ class Study:
                 attributes: dict[str, Any] = {}
             else:
                 row, attributes = self.proposer.next(len(known.states))
-                trial_id = self._add(row, attributes)
-                number = self.study._storage.get_trial_number_from_id(trial_id)
+                number, trial_id = self._add(row, attributes)
         known.take(number, trial_id, TrialState.RUNNING)
         self.proposer.begin(number, row, attributes)
         return number, row
@@ -143,18 +143,15 @@ class Study:
             return
         trial_id, storage = known.ids[number], self.study._storage
         state, values = _told_as(outcome)
+        by_epoch = {str(epoch): list(reached) for epoch, reached in outcome.reached.items()}
         with self._writing():
-            for name, value in outcome.attributes.items():
-                storage.set_trial_user_attr(trial_id, name, value)
-            for name, violation in outcome.violations.items():
-                storage.set_trial_system_attr(trial_id, CONSTRAINT + name, violation)
-            for epoch, reached in outcome.reached.items():
-                if len(reached) == 1:  # of several objectives a study takes no intermediate values
-                    storage.set_trial_intermediate_value(trial_id, epoch, reached[0])
-            if outcome.reached:
-                by_epoch = {str(epoch): list(reached) for epoch, reached in outcome.reached.items()}
-                storage.set_trial_user_attr(trial_id, "reached", by_epoch)
-            storage.set_trial_state_values(trial_id, state, values)
+            finish_trial(
+                storage, trial_id, state, values,
+                user_attrs={**outcome.attributes, **({"reached": by_epoch} if by_epoch else {})},
+                system_attrs={CONSTRAINT + name: violation for name, violation in outcome.violations.items()},
+                # of several objectives a study takes no intermediate values
+                reached={epoch: reached[0] for epoch, reached in outcome.reached.items() if len(reached) == 1},
+            )  # fmt: skip
         known.take(number, trial_id, state)
         self.proposer.end(number, outcome.values, outcome.violations, outcome.reached)
 
@@ -173,20 +170,22 @@ class Study:
                 known.take(number, trial_id, TrialState.RUNNING)
             for gap in range(len(known.states), number):
                 gone = create_trial(state=TrialState.FAIL, user_attrs={"reason": "its folder is gone"})
-                known.take(gap, self.study._storage.create_new_trial(self.study._study_id, gone), TrialState.FAIL)
+                ((_, trial_id),) = add_trials(self.study, [gone])
+                known.take(gap, trial_id, TrialState.FAIL)
             if number not in known.states:
-                known.take(number, self._add(row, {}), TrialState.RUNNING)
+                _, trial_id = self._add(row, {})
+                known.take(number, trial_id, TrialState.RUNNING)
         self.proposer.begin(number, row, {})
 
-    def _add(self, row: Row, attributes: Mapping[str, Any]) -> int:
-        """Writes a new proposal down as a whole; Optuna's id of it."""
+    def _add(self, row: Row, attributes: Mapping[str, Any]) -> tuple[int, int]:
+        """Writes a new proposal down as a whole; its number, and Optuna's id of it."""
         found, allowed = parameters(self.space, row), distributions(self.space)
         trial = create_trial(
             state=TrialState.RUNNING, params=found, distributions={name: allowed[name] for name in found},
             system_attrs=dict(attributes),
         )  # fmt: skip
-        trial_id: int = self.study._storage.create_new_trial(self.study._study_id, trial)
-        return trial_id
+        (added,) = add_trials(self.study, [trial])
+        return added
 
     def _read(self) -> _Known:
         """What the database holds: read once, and again after anything has gone wrong with it."""
@@ -229,44 +228,3 @@ def _told_as(outcome: Outcome) -> tuple[TrialState, list[float] | None]:
     if outcome.values is None:
         return TrialState.FAIL, None
     return TrialState.COMPLETE, [float(value) for value in outcome.values]
-
-
-@dataclass(kw_only=True)
-class PointsStudy:
-    """Points of a sweep's curves as trials of the study `NAME/points`: for optuna-dashboard, not for a sampler."""
-
-    study: optuna.Study
-    space: Space
-    _known: set[str] | None = None
-    """Ids of the points that it has; None before it was read, and after an exception."""
-
-    @classmethod
-    def open(
-        cls, storage: optuna.storages.BaseStorage, name: str, space: Space, *, objectives: Sequence[str]
-    ) -> "PointsStudy":
-        """Creates the second study or goes on with it. All objectives are maximised."""
-        study = optuna.create_study(
-            storage=storage, study_name=f"{name}/points", directions=["maximize"] * len(objectives),
-            load_if_exists=True,
-        )  # fmt: skip
-        study.set_metric_names(list(objectives))
-        return cls(study=study, space=space)
-
-    def add(self, points: Iterable[tuple[str, Row, tuple[float, ...]]]) -> None:
-        """Adds points (id, setting, values); those it has are left alone."""
-        known = self._known
-        if known is None:
-            known = {str(t.user_attrs.get("point")) for t in self.study.get_trials(deepcopy=False)}
-        self._known = None
-        allowed = distributions(self.space)
-        for name, row, values in points:
-            if name not in known:
-                found = parameters(self.space, row)
-                self.study.add_trial(
-                    create_trial(
-                        params=found, distributions={n: allowed[n] for n in found}, values=list(values),
-                        user_attrs={"point": name},
-                    )
-                )  # fmt: skip
-                known.add(name)
-        self._known = known

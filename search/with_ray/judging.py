@@ -1,6 +1,5 @@
 """The sweep's judge as an actor, which trials ask from their own processes; a judge that is away lets them go on."""
 
-import contextlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,28 +13,45 @@ import ray
 if TYPE_CHECKING:
     from sparsweep.search.judging import SweepJudge
 
-Answer = TypeVar("Answer")
+T = TypeVar("T")
+
 ANSWER_S = 20.0
 """So long a trial waits for an answer before it goes on without one."""
 
 
+class JudgeFailedError(RuntimeError):
+    """The judge has raised, or its process has died."""
+
+
 class JudgeActor:
-    """Holds the judge in a process of its own, which needs no slot."""
+    """Holds the judge in a process of its own, which needs no slot. One that has raised once judges nobody any more."""
 
     def __init__(self, judge: "SweepJudge") -> None:
         self.judge = judge
+        self.fault: str | None = None
 
-    def take(self, record: TrialRecord) -> None:
-        self.judge.take(record)
+    def take(self, record: TrialRecord) -> str | None:
+        """What the judge has raised so far, if anything: the driver hears of it by its records."""
+        self._asked(lambda: self.judge.take(record), None)
+        return self.fault
 
     def at_rung(self, number: int, epoch: int, probe: Sequence[Point]) -> Verdict:
-        return self.judge.at_rung(number, epoch, probe)
+        return self._asked(lambda: self.judge.at_rung(number, epoch, probe), Verdict())
 
     def at_cut(self, number: int, points: Sequence[Point]) -> Verdict:
-        return self.judge.at_cut(number, points)
+        return self._asked(lambda: self.judge.at_cut(number, points), Verdict())
+
+    def _asked(self, ask: Callable[[], T], otherwise: T) -> T:
+        if self.fault is not None:
+            return otherwise
+        try:
+            return ask()
+        except Exception as fault:
+            self.fault = f"{type(fault).__name__}: {fault}"
+            return otherwise
 
     def worth_repeating(self, number: int, points: Sequence[Point]) -> bool:
-        return self.judge.worth_repeating(number, points)
+        return self._asked(lambda: self.judge.worth_repeating(number, points), True)
 
 
 class RemoteJudge:
@@ -43,11 +59,28 @@ class RemoteJudge:
 
     def __init__(self, actor: Any) -> None:
         self.actor = actor
+        self._told: list[Any] = []
+        """Answers to records that have not come yet."""
 
     def take(self, record: TrialRecord) -> None:
-        """Hands a record over; nothing is waited for."""
-        with contextlib.suppress(ray.exceptions.RayError):
-            self.actor.take.remote(record)
+        """Hands a record over; its answer is heard with a later one, nothing is waited for.
+
+        Raises:
+            JudgeFailedError: the judge has failed meanwhile.
+        """
+        try:
+            self._hear()
+            self._told.append(self.actor.take.remote(record))
+        except ray.exceptions.RayError as fault:
+            raise JudgeFailedError(f"its process died ({type(fault).__name__})") from fault
+
+    def _hear(self) -> None:
+        if not self._told:
+            return
+        come, self._told = ray.wait(self._told, num_returns=len(self._told), timeout=0)
+        for fault in ray.get(come):
+            if fault is not None:
+                raise JudgeFailedError(fault)
 
     def at_rung(self, number: int, epoch: int, probe: Sequence[Point]) -> Verdict:
         return self._asked(lambda: self.actor.at_rung.remote(number, epoch, probe), Verdict())
@@ -58,10 +91,10 @@ class RemoteJudge:
     def worth_repeating(self, number: int, points: Sequence[Point]) -> bool:
         return self._asked(lambda: self.actor.worth_repeating.remote(number, points), True)
 
-    def _asked(self, ask: Callable[[], Any], otherwise: Answer) -> Answer:
+    def _asked(self, ask: Callable[[], Any], otherwise: T) -> T:
         try:
-            answer: Answer = ray.get(ask(), timeout=ANSWER_S)
-        except (ray.exceptions.RayError, TimeoutError):  # its node died, it raised, or it is overrun
+            answer: T = ray.get(ask(), timeout=ANSWER_S)
+        except (ray.exceptions.RayError, TimeoutError):  # its node died, or it is overrun
             return otherwise
         return answer
 

@@ -14,7 +14,6 @@ Exit code 1 if one row is worse than sixteen, or `auto` worse than `tpe`, by mor
 
 import argparse
 import json
-import math
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -30,8 +29,9 @@ from sparsweep.search.dominance import volume
 from sparsweep.search.with_optuna.memory import Memory
 from sparsweep.search.with_optuna.proposer import Proposer, sampler_named
 from sparsweep.spaces.load import load_sweep
-from sparsweep.spaces.space import Choice, Float, Int, Row, Space, Value
+from sparsweep.spaces.space import Row, Space, Value
 from tests.benchmarks.machine import machine
+from tests.benchmarks.nearness import distance, place_of
 from tests.benchmarks.paired import Paired
 from tests.benchmarks.verdict import as_markdown, lines_as_text
 
@@ -122,37 +122,12 @@ class Surrogate:
 
     def __init__(self, space: Space, trials: Sequence[Recorded]) -> None:
         self.space, self.trials = space, [trial for trial in trials if trial.curve]
-        self.places = [self._place(trial.row) for trial in self.trials]
-
-    def _place(self, row: Mapping[str, Value]) -> dict[str, float | Value]:
-        ranges = {knob.label: knob.range for knob in self.space.knobs}
-        return {label: _share(value, ranges[label]) for label, value in self.space.labels_of(row).items()}
+        self.places = [place_of(space, trial.row) for trial in self.trials]
 
     def nearest(self, row: Mapping[str, Value]) -> Recorded:
         """The trial whose setting is nearest in shares of the ranges; another choice is a whole range away."""
-        place = self._place(row)
-        return self.trials[min(range(len(self.places)), key=lambda at: _distance(place, self.places[at]))]
-
-
-def _share(value: Value, allowed: Float | Int | Choice) -> float | Value:
-    if isinstance(allowed, Choice) or isinstance(value, str | bool):
-        return value if isinstance(value, str) else str(value)
-    if isinstance(allowed, Float) and allowed.or_zero and value == 0:
-        return "zero"
-    if allowed.high == allowed.low:
-        return 0.0
-    if allowed.log:
-        return math.log(value / allowed.low) / math.log(allowed.high / allowed.low)
-    return (value - allowed.low) / (allowed.high - allowed.low)
-
-
-def _distance(one: Mapping[str, float | Value], other: Mapping[str, float | Value]) -> float:
-    total = 0.0
-    for label in one.keys() | other.keys():
-        a, b = one.get(label, ""), other.get(label, "")
-        numbers = isinstance(a, float) and isinstance(b, float)
-        total += (a - b) ** 2 if numbers else float(a != b)  # type: ignore[operator]
-    return total
+        place = place_of(self.space, row)
+        return self.trials[min(range(len(self.places)), key=lambda at: distance(place, self.places[at]))]
 
 
 def searched(arm: Arm, surrogate: Surrogate, seed: int, trials: int) -> Searched:

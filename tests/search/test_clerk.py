@@ -76,6 +76,19 @@ def test_trials_come_in_order_no_more_than_ahead_and_outcomes_are_told() -> None
     assert proposals.exhausted()
 
 
+def test_where_many_trials_end_at_once_no_outcome_waits_for_the_slots(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clerk_module, "HEAD_START_S", 1.0)
+    proposals = Proposals(ahead=40)
+    proposals.left = list(range(40))
+    clerk = started(proposals)
+    for number in [taken(clerk) for _ in range(40)]:
+        clerk.ended(number)
+    began = time.monotonic()
+    clerk.close()
+    assert [number for number, _ in proposals.told] == list(range(40))
+    assert time.monotonic() - began < 20, "40 head starts would be 40 s; only the last few have one"
+
+
 def test_it_is_exhausted_only_once_nothing_can_come_back() -> None:
     clerk = started(Proposals(ahead=3))
     numbers = [taken(clerk) for _ in range(3)]

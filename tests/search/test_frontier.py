@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Sequence
 from itertools import pairwise, product
+from typing import get_type_hints
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from sparsweep.search.figures import Objectives
 from sparsweep.search.frontier import Frontier, dense_figures, feasible, frontier_of, hypervolume, reference_of
 from sparsweep.spaces.constraint import Constraint
+from sparsweep.trainables.point import Point
 from tests.search.points import THREE, TWO, cloud, clouds, make_latency, make_point, trials
 
 AT_LEAST_HALF = Constraint(figure="accuracy", op=">=", bound=0.5)
@@ -217,3 +219,12 @@ def test_the_speedup_shown_is_that_of_the_largest_batch() -> None:
     (row,) = Frontier.of("digits", [point], THREE).as_json()["points"]
     assert row["speedup"] == 3.0
     assert [record["speedup"] for record in row["latency"]] == [2.0, 3.0]
+
+
+def test_every_number_of_a_point_is_one_of_its_figures() -> None:
+    numbers = {name for name, kind in get_type_hints(Point).items() if kind in (int, float, float | None)}
+    point = make_point(0, accuracy=0.9, sparsity=0.5).with_(expected_time_removed=0.25, test_accuracy=0.75)
+    assert set(point.figures()) == numbers | {"macs_removed", "size_removed"}
+    assert (point.figures()["expected_time_removed"], point.figures()["test_accuracy"]) == (0.25, 0.75)
+    untested = point.with_(expected_time_removed=None, test_accuracy=None).figures()
+    assert set(untested) == set(point.figures()) - {"expected_time_removed", "test_accuracy"}

@@ -1,8 +1,11 @@
 """The sweep's judge: what it is told, what it remembers, what it answers."""
 
+from random import Random
+
 import pytest
 
-from sparsweep.search.judging import SweepJudge
+from sparsweep.search.judging import REMEMBERED, SweepJudge
+from sparsweep.search.reach import Reach, out_of_reach
 from sparsweep.spaces.constraint import Constraint
 from sparsweep.trainables.record import Rung
 from tests.search.points import make_point
@@ -42,7 +45,7 @@ def test_a_trial_that_is_asked_about_again_counts_once() -> None:
     judge = SweepJudge(axes=AXES)
     for _ in range(3):
         assert judge.at_rung(0, 2, probe(0.5)).reason is None
-    assert judge.rungs == {2: {0: (pytest.approx(0.25),)}}
+    assert {epoch: came.values for epoch, came in judge.rungs.items()} == {2: {0: (pytest.approx(0.25),)}}
 
 
 def test_records_bring_a_resumed_judge_to_where_it_was() -> None:
@@ -88,7 +91,7 @@ def test_descents_that_were_cut_short_do_not_tell_how_far_curves_come_back() -> 
     judge = SweepJudge(axes=AXES)
     for number in range(4):
         judge.take(make_record(number, *descent(number, 0.9, 0.8, 0.7), state="done", reason="descent ended"))
-    assert len(judge.whole) == 0
+    assert not judge.slacks
     assert judge.at_cut(6, descent(6, 0.8, 0.3)).reason is None
 
 
@@ -113,3 +116,22 @@ def test_a_trial_does_not_stand_in_its_own_way() -> None:
     judge = SweepJudge(axes=AXES)
     judge.take(make_record(0, *descent(0, 0.9, 0.8)))
     assert judge.worth_repeating(0, descent(0, 0.9, 0.8))
+
+
+def test_a_slack_that_is_remembered_is_the_one_reckoned_anew() -> None:
+    """Curves end, the front moves, descents are cut, in any order: the judge decides as the pure rule does."""
+    chance, judge, reach = Random(3), SweepJudge(axes=("macs_removed",)), Reach()
+    whole: list[list[tuple[float, float]]] = []
+    stopped = []
+    for number in range(200):
+        points = descent(number, *(min(0.4 + 0.002 * number + chance.uniform(-0.3, 0.1), 1) for _ in range(6)))
+        curve = [(point.macs_removed, point.accuracy) for point in points]
+        reach.take(curve[:3])
+        verdict = [judge.at_cut(number, points[:cuts]) for cuts in (1, 2, 3)][-1]
+        assert (verdict.reason is not None) is out_of_reach(reach, curve[2], whole[-REMEMBERED:])
+        stopped.append(verdict.reason is not None)
+        if number % 3:
+            reach.take(curve)
+            judge.take(make_record(number, *points))
+            whole.append(curve)
+    assert 0 < sum(stopped) < 200

@@ -1,10 +1,14 @@
 """Who goes on and who ends, in numbers small enough to check by hand."""
 
+from random import Random
+from time import process_time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparsweep.search.stopping import Reach, goes_on, out_of_reach, places, rungs_of
+from sparsweep.search.reach import Reach, out_of_reach
+from sparsweep.search.stopping import Came, goes_on, places, rungs_of
 
 
 @pytest.mark.parametrize(
@@ -51,6 +55,34 @@ def test_places_are_a_permutation_in_which_nobody_stands_before_who_dominates_hi
         for j, b in enumerate(rows):
             if all(x > y for x, y in zip(a, b, strict=True)):
                 assert found[i] < found[j]
+
+
+def test_whether_one_goes_on_is_decided_as_by_the_places_of_all() -> None:
+    chance = Random(0)
+    rows = [(chance.random(), chance.random(), round(chance.random(), 1)) for _ in range(60)]
+    for count in range(3, 60):
+        expected = places(rows[:count])[-1] < -(-count // 3)
+        assert goes_on(rows[count - 1], rows[: count - 1], 3) is expected
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 5)), max_size=40))
+def test_whoever_comes_again_counts_once_and_is_judged_among_the_others(came: list[tuple[int, int]]) -> None:
+    rung, known = Came(), dict[int, tuple[float, ...]]()
+    for trial, value in came:
+        known.pop(trial, None)
+        rung.forget(trial)
+        assert rung.goes_on((float(value),), 3) is goes_on((float(value),), list(known.values()), 3)
+        known[trial] = (float(value),)
+        rung.take(trial, (float(value),))
+    assert rung.values == known
+
+
+def test_thousands_of_trials_at_a_rung_are_judged_in_a_moment() -> None:
+    chance = Random(0)
+    others = [(chance.random(), chance.random(), chance.random()) for _ in range(10_000)]
+    began = process_time()
+    assert not goes_on((0.2, 0.2, 0.2), others, 3)
+    assert process_time() - began < 1
 
 
 def test_the_front_in_reach() -> None:
