@@ -34,6 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_measure(commands)
     _add_away(commands)
     _add_gc(commands)
+    _add_ui(commands)
     return parser
 
 
@@ -92,6 +93,16 @@ def _add_where(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder for trial records that all nodes share; default: SPARSWEEP_STORAGE_PATH",
     )
+
+
+def _add_ui(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    ui = _command(
+        commands, "ui", "show sweeps, frontiers and models as a page",
+        "example:\n  sparsweep ui\n  SPARSWEEP_UI_TOKEN=... sparsweep ui --host 0.0.0.0 --port 8080",
+    )  # fmt: skip
+    ui.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1; beyond loopback a token is needed")
+    ui.add_argument("--port", type=int, default=8765, help="default: 8765; 0 takes a free one")
+    ui.add_argument("--tracking-uri", help="MLflow server; default: MLFLOW_TRACKING_URI, or SQLite in .sparsweep")
 
 
 def _add_reading(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

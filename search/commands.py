@@ -373,6 +373,13 @@ def report(options: argparse.Namespace) -> int:
     return 0
 
 
+def ui(options: argparse.Namespace) -> int:
+    """The frontier as a page."""
+    from sparsweep.search.ui.serve import serve
+
+    return serve(options)
+
+
 def doctor(options: argparse.Namespace) -> int:
     """One line a check; exit code 1 where something is not ok."""
     from sparsweep.search.doctor import examine
@@ -424,5 +431,5 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "run": run, "resume": resume, "submit": submit, "status": _or_there(status), "list": listing,
     "frontier": _or_there(frontier), "report": report, "pick": pick, "doctor": doctor, "stop": _or_there(stop),
     "logs": _or_there(logs),
-    "gc": _or_there(gc), "measure": measure,
+    "gc": _or_there(gc), "measure": measure, "ui": ui,
 }  # fmt: skip

@@ -102,7 +102,7 @@ def _told(folder: SweepFolder) -> dict[str, Any]:
 
 
 def layers_of(point: Point, trial: Path, task: Task) -> list[Layer]:
-    """Layer by layer what is left, in the network's order; nothing where the network was not kept.
+    """Layer by layer what is left, in the network's order; nothing where the network was not kept, or is gone.
 
     Raises:
         ValueError: the network's files are damaged.
@@ -112,7 +112,7 @@ def layers_of(point: Point, trial: Path, task: Task) -> list[Layer]:
     from sparsweep.trainables.groups import prunable_layers
     from sparsweep.trainables.measures.macs import layer_macs
 
-    if point.network is None:
+    if point.network is None or not (trial / f"{point.network}.json").exists():
         return []
     dense, compact = split_attention(task.build()), load_network(trial / point.network, task.build)
     shape = task.example_shape

@@ -83,7 +83,7 @@ class served:  # noqa: N801
 
     def __init__(self, home: Home, guard: Guard) -> None:
         uri = f"sqlite:///{home.path / 'mlflow.db'}"
-        config = uvicorn.Config(app_of(home, uri, guard), host="127.0.0.1", port=0, log_level="error")
+        config = uvicorn.Config(app_of(home, uri, guard), host="127.0.0.1", port=0, log_level="critical")
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=self.server.run, daemon=True)
 

@@ -1,0 +1,221 @@
+// The trade-off itself: points, frontier, published points, filters; live while the sweep runs.
+
+import { ask, name } from "/assets/api.js";
+import { choice, element, heading, labelled, link, paragraph, table, tell } from "/assets/dom.js";
+import { FIGURES, setting, shown } from "/assets/figures.js";
+import { colour, layout, OPTIONS, plain, plotly } from "/assets/plots.js";
+import { pointView } from "/assets/point.js";
+import { Points } from "/assets/points.js";
+
+const METHODS = ["#0b5fa5", "#2b8a3e", "#862e9c", "#c2255c", "#087f8c", "#a67c00", "#5c677d"];
+const TICKS = { share: { tickformat: ".4~p" }, ratio: { ticksuffix: "x" }, count: { tickformat: "~s" }, bytes: { tickformat: "~s", ticksuffix: "B" }, ms: { ticksuffix: " ms" } };
+const FEW = 1500;  // points that are drawn as they are; more are drawn by the graphics processor
+
+export async function frontier(page, sweepName) {
+  const given = new URLSearchParams(location.search);
+  const [detail, points] = [await ask(`/sweeps/${name(sweepName)}`), new Points(sweepName)];
+  await points.load();
+  const others = (given.get("with") ?? "").split(",").filter(each => each && each !== sweepName).map(each => new Points(each));
+  await Promise.all(others.map(each => each.load()));
+  const known = () => Object.keys(FIGURES).filter(figure => points.has(figure));
+  const axes = Object.keys(detail.objectives).filter(figure => figure !== "accuracy" && points.has(figure));
+  const chosen = {
+    x: given.get("x") ?? axes.find(figure => points.share(figure) > 0.5) ?? axes[0] ?? "macs_removed", y: given.get("y") ?? "accuracy",
+    c: given.get("c") ?? "method", all: given.get("all") === "1", point: given.get("point"),
+  };
+  let filters = {}, Plotly;
+
+  const plot = element("div", { className: "plot", role: "img", "aria-label": "points of the sweep; the table below tells the same" });
+  const parallel = element("div", { className: "plot small" }), listed = element("div"), one = element("section", { "aria-live": "polite" });
+  const headline = element("p", { className: "soft" }), controls = element("div", { className: "row" });
+
+  const keep = () => {
+    const query = new URLSearchParams(Object.entries({ ...chosen, all: chosen.all ? "1" : null, with: others.map(each => each.sweep).join(",") })
+      .filter(([, value]) => value));
+    history.replaceState(null, "", `${location.pathname}?${query}`);
+  };
+  const set = key => value => { chosen[key] = value; keep(); draw(); };
+
+  function fill() {
+    const options = known().map(figure => [figure, FIGURES[figure].label]);
+    const all = element("input", { type: "checkbox", checked: chosen.all, onchange: event => set("all")(event.target.checked) });
+    const sweeps = element("input", { value: others.map(each => each.sweep).join(", "), size: 18, placeholder: "other sweeps",
+      onchange: event => { keepWith(event.target.value); } });
+    controls.replaceChildren(
+      labelled("across", choice(options, chosen.x, set("x"))), labelled("up", choice(options, chosen.y, set("y"))),
+      labelled("colour", choice([["method", "method"], ...options], chosen.c, set("c"))),
+      labelled("compare with", sweeps), labelled("all points in view", all, true));
+  }
+
+  function keepWith(text) {
+    const query = new URLSearchParams(location.search);
+    query.set("with", text.split(/[ ,]+/).filter(Boolean).join(","));
+    dispatchEvent(new CustomEvent("go", { detail: `${location.pathname}?${query}` }));
+  }
+
+  const passes = (of, row) => Object.entries(filters).every(([figure, ranges]) => {
+    const value = of.column(figure)[row];
+    return value !== null && ranges.some(([low, high]) => low <= value && value <= high);
+  });
+
+  function traces(of, at) {
+    const { x, y, c } = chosen, rows = [];
+    for (let row = 0; row < of.count; row++)
+      if (of.column(x)[row] !== null && of.column(y)[row] !== null && passes(of, row)) rows.push(row);
+    const rest = rows.filter(row => !of.front.has(row)), front = rows.filter(row => of.front.has(row));
+    const own = at ? `${of.sweep}: ` : "", base = METHODS[at % METHODS.length];
+    const cloud = (some, title, marker, more = {}) => ({
+      type: rows.length > FEW && some === rest && webgl() ? "scattergl" : "scatter", mode: "markers", name: plain(title), x: some.map(row => of.column(x)[row]),
+      y: some.map(row => of.column(y)[row]), marker, customdata: some, hoverinfo: "text", text: some.map(row => hover(of, row)), of, ...more,
+    });
+    const steps = staircase(front.map(row => [of.column(x)[row], of.column(y)[row]]), x, y);
+    const found = [cloud(rest, `${own}dominated or not feasible`, { color: "#8a97a6", opacity: 0.4, size: 5 })];
+    found.push({ type: "scatter", mode: "lines", x: steps.map(each => each[0]), y: steps.map(each => each[1]), hoverinfo: "skip", showlegend: false,
+                 line: { shape: "hv", color: base, width: 2, dash: at ? "dot" : "solid" } });
+    if (y === "accuracy") found.push(bars(of, front, x));
+    if (c === "method") {
+      for (const method of new Set(front.map(row => of.trial(row).method))) {
+        const index = methodsSeen(method);
+        found.push(cloud(front.filter(row => of.trial(row).method === method), `${own}frontier, ${method}`,
+          { color: METHODS[index % METHODS.length], size: 10, symbol: at ? "diamond" : "circle", line: { color: colour("ground"), width: 1 } }));
+      }
+    } else {
+      found.push(cloud(front, `${own}frontier`, { color: front.map(row => of.column(c)[row]), colorscale: "Viridis", size: 11, showscale: at === 0,
+        colorbar: { title: { text: FIGURES[c].label }, thickness: 12 }, symbol: at ? "diamond" : "circle", line: { color: colour("ground"), width: 1 } }));
+    }
+    return found;
+  }
+
+  const seen = [];
+  const methodsSeen = method => (seen.includes(method) ? seen.indexOf(method) : seen.push(method) - 1);
+
+  function bars(of, front, x) {
+    const rows = front.filter(row => of.column("low")[row] !== null);
+    return { type: "scatter", mode: "lines", hoverinfo: "skip", showlegend: false, line: { color: colour("soft"), width: 1.5 },
+             x: rows.flatMap(row => [of.column(x)[row], of.column(x)[row], null]), y: rows.flatMap(row => [of.column("low")[row], of.column("high")[row], null]) };
+  }
+
+  function published() {
+    const up = chosen.y === "accuracy" ? "test_accuracy" : chosen.y;
+    const rows = detail.published.filter(each => each[chosen.x] !== undefined && each[up] !== undefined);
+    return { type: "scatter", mode: "markers", name: "published (test)", x: rows.map(each => each[chosen.x]), y: rows.map(each => each[up]), visible: rows.length > 0,
+             marker: { symbol: "x", size: 8, color: colour("warn") }, hoverinfo: "text", text: rows.map(each => `${plain(each.method)}<br>${plain(each.source)}`) };
+  }
+
+  function axis(figure) {
+    const { axis: title, kind, better } = FIGURES[figure];
+    const front = points.data.front.filter(row => points.column("cut")[row] !== "dense").map(row => points.column(figure)[row]).filter(value => value !== null);
+    const low = Math.min(...front), high = Math.max(...front), room = Math.max(0.15 * (high - low), 0.01 * Math.abs(high), 1e-9);
+    const framed = better > 0 ? [low - room, high + room] : [high + room, low - room];
+    const range = chosen.all || !front.length ? { autorange: better > 0 ? true : "reversed" } : { range: framed, autorange: false };
+    return { title: { text: title }, ...TICKS[kind], ...range };
+  }
+
+  async function draw() {
+    Plotly ??= await plotly();
+    const dense = points.column("cut").map((cut, row) => (cut === "dense" ? points.column(chosen.y)[row] : null)).filter(value => value !== null);
+    const best = dense.length && chosen.y === "accuracy" ? Math.max(...dense) : null;
+    const marks = best === null ? {} : {
+      shapes: [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: best, y1: best, line: { dash: "dash", width: 1, color: colour("soft") } }],
+      annotations: [{ xref: "paper", x: 0, y: best, text: "dense", showarrow: false, xanchor: "left", yanchor: "bottom", font: { color: colour("soft") } }],
+    };
+    const drawn = [...traces(points, 0), ...others.flatMap((each, at) => traces(each, at + 1)), published()];
+    await Plotly.react(plot, drawn, layout({ xaxis: axis(chosen.x), yaxis: axis(chosen.y), uirevision: `${chosen.x} ${chosen.y} ${chosen.all}`, ...marks }), OPTIONS);
+    if (!plot.dataset.listens) {
+      plot.dataset.listens = "yes";
+      plot.on("plotly_click", event => {
+        const { customdata, data } = event.points[0];
+        if (data.of) choose(data.of, customdata);
+      });
+    }
+    headline.textContent = `${points.front.size} of ${points.count} points on the frontier; hypervolume ${points.data.hypervolume.toFixed(4)} (accuracy x ${detail.axes[0].replaceAll("_", " ")})`
+      + (Object.keys(points.data.damaged ?? {}).length ? `; ${Object.keys(points.data.damaged).length} records cannot be read` : "");
+    list();
+    plot.dataset.drawn = String(points.data.version);
+  }
+
+  function list() {
+    const figures = ["accuracy", "test_accuracy", "sparsity", "macs_removed", "speedup", "size_bytes"].filter(figure => points.has(figure));
+    const rows = points.data.front.filter(row => passes(points, row));
+    listed.replaceChildren(table(`the frontier of ${sweepName}: Enter shows a point`, [...figures.map(figure => FIGURES[figure].label), "point", "method"],
+      rows.map(row => [...figures.map(figure => shown(figure, points.column(figure)[row]) + band(row, figure)), points.id(row), points.trial(row).method]),
+      { textual: [figures.length, figures.length + 1], choose: at => choose(points, rows[at]), chosen: rows.findIndex(row => points.id(row) === chosen.point) }));
+  }
+
+  const band = (row, figure) => {
+    const low = points.column("low")[row];
+    return figure === "accuracy" && low !== null ? ` ± ${(50 * (points.column("high")[row] - low)).toFixed(1)}` : "";
+  };
+
+  async function choose(of, row) {
+    chosen.point = of === points ? of.id(row) : null;
+    keep();
+    list();
+    await view(of.sweep, of.column("trial")[row], of.column("cut")[row]);
+  }
+
+  async function view(sweep, trial, cut) {
+    one.replaceChildren(paragraph("loading the point…", "soft"));
+    try {
+      one.replaceChildren(...await pointView(sweep, trial, cut));
+    } catch (fault) {
+      one.replaceChildren(paragraph(fault.message, "fault"));
+    }
+  }
+
+  async function coordinates() {
+    Plotly ??= await plotly();
+    const figures = known().filter(figure => new Set(points.column(figure)).size > 1);
+    if (!webgl() || !figures.length) return parallel.replaceChildren(paragraph("parallel coordinates need WebGL, which this browser lacks", "soft"));
+    const rows = points.data.front.length > 1 ? [...points.front] : [...Array(points.count).keys()];
+    await Plotly.react(parallel, [{
+      type: "parcoords", line: { color: rows.map(row => points.column("accuracy")[row]), colorscale: "Viridis" },
+      dimensions: figures.map(figure => ({ label: FIGURES[figure].label, values: rows.map(row => points.column(figure)[row] ?? NaN) })),
+    }], layout({ margin: { t: 40, r: 40, b: 20, l: 50 } }), OPTIONS);
+    parallel.removeAllListeners?.("plotly_restyle");
+    parallel.on("plotly_restyle", () => {
+      filters = {};
+      parallel.data[0].dimensions.forEach((dimension, at) => {
+        const range = dimension.constraintrange;
+        if (range?.length) filters[figures[at]] = Array.isArray(range[0]) ? range : [range];
+      });
+      draw();
+    });
+  }
+
+  points.changed = () => { fill(); draw(); };
+  points.said = (text, state) => { tell(text, text ? "fault" : ""); if (state) page.dataset.state = state.state; };
+  page.append(heading(1, `Frontier of ${sweepName}`), element("p", {}, link(`/sweeps/${name(sweepName)}`, "the sweep"), " · ", link(`/models/${name(detail.model)}`, `pick from model ${detail.model}`)),
+    headline, controls, element("div", { className: "two" }, plot, one), heading(2, "Filter"), paragraph("Drag along an axis to keep what lies there; click it to let go.", "soft"), parallel, heading(2, "Points of the frontier"), listed);
+  if (!points.count) headline.textContent = "no trial has ended yet: points appear here as they do";
+  fill();
+  page.addEventListener("shown", async () => {
+    await draw();
+    if (points.count) await coordinates();
+    if (chosen.point) { const [trial, cut] = chosen.point.split("/"); await view(sweepName, Number(trial), cut); }
+  }, { once: true });
+  const ends = [points.follow()];
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  dark.addEventListener("change", draw);
+  return () => { ends.forEach(end => end()); dark.removeEventListener("change", draw); };
+
+  function hover(of, row) {
+    const lines = ["accuracy", "test_accuracy", "sparsity", "macs_removed", "speedup", "size_bytes"].filter(figure => of.column(figure)[row] !== null)
+      .map(figure => `${FIGURES[figure].label}: ${shown(figure, of.column(figure)[row])}`);
+    return [`<b>${plain(of.trial(row).method)} ${plain(of.id(row))}</b>`, ...lines, ...setting(of.trial(row).setting).map(plain)].join("<br>");
+  }
+}
+
+let canDraw;
+function webgl() {
+  canDraw ??= !!document.createElement("canvas").getContext("webgl2") || !!document.createElement("canvas").getContext("webgl");
+  return canDraw;
+}
+
+// The points that none dominates in the two axes shown, from the best across to the best up.
+export function staircase(pairs, x, y) {
+  const key = ([a, b]) => [FIGURES[x].better * a, FIGURES[y].better * b];
+  const ordered = pairs.slice().sort((one, other) => key(other)[0] - key(one)[0] || key(other)[1] - key(one)[1]);
+  let best = -Infinity;
+  return ordered.filter(pair => key(pair)[1] > best && ((best = key(pair)[1]), true));
+}

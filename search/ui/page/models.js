@@ -1,0 +1,126 @@
+// Registered models: wishes by sliders or words, the pick with its reason, aliases, exports.
+
+import { ask, name } from "/assets/api.js";
+import { button, choice, copy, element, heading, labelled, link, paragraph, table, tell } from "/assets/dom.js";
+import { FIGURES, since, shown } from "/assets/figures.js";
+import { latencies, pointView } from "/assets/point.js";
+
+const SLIDERS = [["accuracy", ">="], ["sparsity", ">="], ["speedup", ">="], ["size_bytes", "<="]];
+const BESTS = ["knee", "accuracy", "sparsity", "speedup", "size_bytes", "macs"];
+const FORMATS = ["safetensors", "pt2", "onnx", "all"];
+
+export async function models(page) {
+  const names = await ask("/models");
+  page.append(heading(1, "Models"), names.length
+    ? element("ul", {}, names.map(each => element("li", {}, link(`/models/${name(each)}`, each))))
+    : element("p", {}, "No model is registered yet: a sweep registers its frontier when it ends. ", link("/new", "Start one")));
+}
+
+export async function model(page, modelName) {
+  let known = await ask(`/models/${name(modelName)}`);
+  const given = new URLSearchParams(location.search);
+  const wish = { where: given.getAll("where"), best: given.get("best") ?? "knee" };
+  const words = element("input", { value: wish.where.join(" and "), size: 34, placeholder: "accuracy >= 0.985 and size_bytes <= 20000",
+    onchange: event => { wish.where = event.target.value.split(/\s+and\s+|;/).map(each => each.trim()).filter(Boolean); pick(); } });
+  const answer = element("section", { "aria-live": "polite" }), versions = element("div"), history_ = element("div"), one = element("div");
+
+  function slider([figure, op]) {
+    const values = known.versions.map(version => version.figures[figure]).filter(value => value !== undefined);
+    if (values.length < 2) return null;
+    const low = Math.min(...values), high = Math.max(...values), loose = op === ">=" ? low : high;
+    const told = element("output", {}, "any");
+    const control = element("input", { type: "range", min: low, max: high, step: (high - low) / 200 || 1, value: loose, oninput: event => {
+      const bound = Number(event.target.value), free = bound === loose;
+      told.textContent = free ? "any" : `${op} ${shown(figure, bound)}`;
+      wish.where = wish.where.filter(rule => !rule.startsWith(`${figure} `));
+      if (!free) wish.where.push(`${figure} ${op} ${Number(bound.toPrecision(5))}`);
+      words.value = wish.where.join(" and ");
+      pick();
+    } });
+    return labelled(element("span", {}, `${FIGURES[figure].label} `, told), control);
+  }
+
+  let asked = 0;
+  async function pick() {
+    const turn = ++asked;
+    const query = new URLSearchParams([...wish.where.map(rule => ["where", rule]), ["best", wish.best]]);
+    history.replaceState(null, "", `${location.pathname}?${query}`);
+    try {
+      const found = await ask(`/models/${name(modelName)}/pick`, { body: { where: wish.where, best: wish.best } });
+      if (turn === asked) answer.replaceChildren(...told(found));
+    } catch (fault) {
+      if (turn === asked) answer.replaceChildren(paragraph(fault.message, "fault"));
+    }
+  }
+
+  function told(found) {
+    const command = element("p", { className: "soft" }, "the same in a terminal: ", element("code", {}, found.command), " ", button("copy", () => copy(found.command, "the command"), { plain: true }));
+    if (!found.version) return [paragraph(found.reason, "fault"), element("ul", {}, found.misses.map(miss => element("li", {}, miss.text))), command];
+    const { version } = found;
+    const figures = ["accuracy", "test_accuracy", "sparsity", "macs", "speedup", "size_bytes"].filter(figure => version.figures[figure] !== undefined);
+    return [heading(2, `Picked: version ${version.version}`), paragraph(found.reason), paragraph(found.next_best, "soft"),
+      element("ul", { className: "facts" }, figures.map(figure => element("li", {}, `${FIGURES[figure].label} `, element("b", {}, shown(figure, version.figures[figure]))))),
+      actions(version, found), command, ...(version.latency.length ? [latencies(version.latency)] : [])];
+  }
+
+  function actions(version, found) {
+    const alias = element("input", { placeholder: "champion", size: 10, "aria-label": "alias" });
+    const form = choice(FORMATS.map(each => [each, each]), "safetensors", () => {}, { "aria-label": "format" });
+    return element("div", { className: "row" },
+      alias, button("Set alias", () => name_(alias.value.trim(), version.version), { plain: true }),
+      form, button("Export", event => export_(event.target, version.version, form.value), { plain: true }),
+      button("Copy loading snippet", () => copy(found.snippet, "the snippet"), { plain: true }),
+      version.point && button("Layers and learning curve", () => layers(version.point), { plain: true }));
+  }
+
+  async function name_(alias, version) {
+    try {
+      known = await ask(`/models/${name(modelName)}/aliases/${name(alias)}`, { method: "PUT", body: { version } });
+      tell(`${alias} names version ${version}`);
+      list();
+    } catch (fault) {
+      tell(alias ? fault.message : "write the alias first", "fault");
+    }
+  }
+
+  async function export_(control, version, format) {
+    control.disabled = true;
+    tell("exporting: each format is opened in a fresh process, which takes some seconds");
+    try {
+      const packed = await ask(`/models/${name(modelName)}/versions/${version}/export`, { body: { format } });
+      const address = URL.createObjectURL(packed);
+      element("a", { href: address, download: `${modelName}-${version}.zip` }).click();
+      setTimeout(() => URL.revokeObjectURL(address), 60000);
+      tell(`exported version ${version}`);
+    } catch (fault) {
+      tell(fault.message, "fault");
+    }
+    control.disabled = false;
+  }
+
+  async function layers(point) {
+    const parts = point.split("/");
+    try {
+      one.replaceChildren(...await pointView(parts.slice(0, -2).join("/"), Number(parts.at(-2)), parts.at(-1)));
+    } catch (fault) {
+      one.replaceChildren(paragraph(fault.message, "fault"));
+    }
+  }
+
+  function list() {
+    const figures = ["accuracy", "test_accuracy", "sparsity", "macs", "speedup", "size_bytes"];
+    versions.replaceChildren(table("versions on and off the frontier", ["version", "frontier", ...figures.map(figure => FIGURES[figure].label), "aliases", "device"],
+      known.versions.map(each => [each.version, each.frontier ? "on" : "off", ...figures.map(figure => shown(figure, each.figures[figure])), each.aliases.join(", "), each.device ?? "–"]),
+      { textual: [1, 8, 9] }));
+    history_.replaceChildren(known.history.length
+      ? table("which version an alias came to name", ["alias", "version", "when"], known.history.map(each => [each.alias, each.version, since(each.at_ms)]), { textual: [0] })
+      : paragraph("no alias was set since history is kept", "soft"));
+  }
+
+  list();
+  page.append(heading(1, `Model ${modelName}`), known.mlflow ? element("p", {}, element("a", { href: known.mlflow, target: "_blank", rel: "noreferrer" }, "in MLflow")) : "",
+    heading(2, "What do you wish?"), element("div", { className: "row" }, SLIDERS.map(slider), labelled("or in words", words),
+      labelled("best in", choice(BESTS.map(each => [each, FIGURES[each]?.label ?? each]), wish.best, value => { wish.best = value; pick(); }))),
+    answer, one, heading(2, "Versions"), versions, heading(2, "Aliases and their history"), history_);
+  await pick();
+}

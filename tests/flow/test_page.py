@@ -1,0 +1,150 @@
+"""The page in a real browser: sweeps, the frontier as it grows, a point, markup that stays text."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.chromium import NAMES
+from tests.search.points import make_point
+from tests.search.records import make_record
+from tests.search.test_ui_api import Site, kept, served, site  # noqa: F401
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+EVIL = "<img src=x onerror=document.title='owned'>"
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    """The Chromium that is installed; skips where there is none."""
+    from playwright.sync_api import sync_playwright
+
+    if (found := next(filter(None, map(shutil.which, NAMES)), None)) is None:
+        pytest.skip(f"no browser is installed (looked for {', '.join(NAMES)})")
+    with sync_playwright() as driver:
+        options = ["--no-sandbox", "--enable-unsafe-swiftshader", "--disable-dev-shm-usage"]
+        browser = driver.chromium.launch(executable_path=found, args=options)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: "Browser", site: Site) -> "Iterator[Page]":  # noqa: F811
+    """A page whose scripts must raise nothing and ask nobody else."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, base_url=f"http://127.0.0.1:{site.port}")
+    page, faults, asked = context.new_page(), [], []
+    page.set_default_timeout(60_000)
+    page.on("pageerror", lambda fault: faults.append(str(fault)))
+    page.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
+    page.on("request", lambda request: asked.append(request.url))
+    yield page
+    context.close()
+    assert faults == []
+    assert [url for url in asked if not url.startswith((f"http://127.0.0.1:{site.port}/", "data:", "blob:"))] == []
+
+
+def test_sweeps_are_shown_and_lead_to_their_frontier(page: "Page") -> None:
+    page.goto("/")
+    page.get_by_role("link", name="digits", exact=True).click()
+    page.get_by_role("heading", name="digits", exact=True).wait_for()
+    assert page.get_by_text("diverged: the loss is nan").is_visible()
+    page.get_by_role("link", name="Frontier", exact=True).click()
+    page.get_by_role("heading", name="Frontier of digits").wait_for()
+    assert page.url.endswith("/sweeps/digits/frontier")
+    page.go_back()
+    page.get_by_role("heading", name="digits", exact=True).wait_for()
+
+
+def test_the_frontier_grows_without_a_reload(page: "Page", site: Site) -> None:  # noqa: F811
+    page.goto("/sweeps/digits/frontier")
+    rows = page.locator("table", has_text="the frontier of digits").locator("tbody tr")
+    rows.nth(1).wait_for()
+    assert rows.count() == 2
+    page.evaluate("window.same = true")
+    site.end(make_record(3, kept(3, "00", 0.95, 0.95), ended_s=5.0))
+    page.get_by_text("1 of 4 points on the frontier").wait_for()
+    assert rows.count() == 1
+    assert "95.00 %" in rows.first.inner_text()
+    assert page.evaluate("window.same") is True
+
+
+def test_a_point_is_shown_by_the_keyboard_and_has_an_address(page: "Page") -> None:
+    page.goto("/sweeps/digits/frontier")
+    row = page.locator("tr[tabindex]").first
+    row.wait_for()
+    row.focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="Point 00000/00").wait_for()
+    assert "point=00000%2F00" in page.url
+
+
+def test_axes_are_chosen_and_stand_in_the_address(page: "Page") -> None:
+    page.goto("/sweeps/digits/frontier")
+    page.get_by_label("across").select_option("macs_removed")
+    page.get_by_label("up").select_option("sparsity")
+    page.wait_for_url("**x=macs_removed**")
+    address = page.url
+    page.goto("/sweeps")
+    page.goto(address)
+    assert page.get_by_label("across").input_value() == "macs_removed"
+    assert page.get_by_label("up").input_value() == "sparsity"
+
+
+def test_faults_are_told_as_one_types_and_the_draft_is_not_lost(page: "Page") -> None:
+    page.goto("/new")
+    text = page.get_by_label("sweep file")
+    text.fill("name: mine\ntask: {network: lenet-digits, data: digits}\nsede: 3\n")
+    page.get_by_text("line 3: sede: unknown key").wait_for()
+    assert page.get_by_role("button", name="Start").is_disabled()
+    text.fill("name: mine\ntask: {network: lenet-digits, data: digits}\nseeds: 3\n")
+    page.get_by_text("sweep mine has no fault").wait_for()
+    assert page.get_by_role("button", name="Start").is_enabled()
+    page.goto("/sweeps")
+    page.goto("/new")
+    page.get_by_text("sweep mine has no fault").wait_for()
+    assert "seeds: 3" in page.get_by_label("sweep file").input_value()
+
+
+def test_markup_in_what_users_wrote_stays_text(page: "Page", site: Site) -> None:  # noqa: F811
+    evil = make_point(3, "00", accuracy=0.97, sparsity=0.97, network="attempt-1/00", method=EVIL)
+    site.end(make_record(3, evil, ended_s=5.0, setting={"method": EVIL, "note": EVIL}))
+    site.end(make_record(4, reason=f"error: {EVIL}", ended_s=6.0))
+    page.goto("/sweeps/digits")
+    page.get_by_text("onerror").first.wait_for()
+    page.goto("/sweeps/digits/frontier")
+    page.get_by_role("cell", name=EVIL).wait_for()
+    page.wait_for_function("document.querySelector('.plot')?.dataset.drawn")
+    assert page.locator("img[src=x]").count() == 0
+    assert "owned" not in page.title()
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)])
+def test_nothing_is_wider_than_the_window(browser: "Browser", site: Site, scheme: str, width: int) -> None:  # noqa: F811
+    colours = {"light": "light", "dark": "dark"}
+    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=colours[scheme])  # type: ignore[arg-type]
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    for address in ("/sweeps", "/sweeps/digits", "/sweeps/digits/frontier", "/new"):
+        page.goto(f"http://127.0.0.1:{site.port}{address}")
+        page.locator("h1").wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, address
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (ground == "rgb(255, 255, 255)") is (scheme == "light")
+    context.close()
+
+
+def test_a_home_without_a_sweep_says_what_to_do(browser: "Browser", tmp_path: Path) -> None:
+    from sparsweep.search.home import Home
+    from sparsweep.search.ui.guard import Guard
+
+    with served(Home(tmp_path / "empty"), Guard.of("127.0.0.1", None)) as port:
+        page = browser.new_page()
+        page.goto(f"http://127.0.0.1:{port}/")
+        page.get_by_text("sparsweep run digits").wait_for()
+        page.goto(f"http://127.0.0.1:{port}/sweeps/nosuch")
+        page.get_by_text("no sweep 'nosuch'").wait_for()
+        page.close()
