@@ -124,7 +124,7 @@ def _add_reading(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--lower-bound", action="store_true",
         help="every point at the 95 %% bound of its mean over seeds, of a sweep with seeds: 2 or more",
     )  # fmt: skip
-    frontier.add_argument("--plot", metavar="FILE", help="write a .png or a self-contained .html")
+    frontier.add_argument("--plot", metavar="FILE", help="write a .png, an .svg or a self-contained .html")
     frontier.add_argument(
         "--device", metavar="LABEL", help="of the registered versions, as sparsweep measure found them"
     )

@@ -7,13 +7,16 @@ network's: what has not been shown to be faster is not faster.
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from sparsweep.search.curve import headline
 from sparsweep.search.dominance import non_dominated, oriented, volume
 from sparsweep.search.figures import Objectives
 from sparsweep.spaces.constraint import Constraint
 from sparsweep.trainables.point import Point
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 _OF_THE_DENSE = {"sparsity": 0.0, "layer_sparsity": 0.0, "macs_removed": 0.0, "size_removed": 0.0, "speedup": 1.0}
 _MACS_PLANE = {"objectives": {"accuracy": "max", "macs_removed": "max"}}
@@ -127,6 +130,23 @@ class Frontier:
             macs_hypervolume=headline(points, ("macs_removed",)),
             points=front,
         )
+
+    def to_pandas(self) -> "DataFrame":
+        """A row a point: its figures under their own names, its setting's knobs as `setting.KNOB`."""
+        import pandas
+
+        rows = []
+        for point in self.points:
+            knobs = {f"setting.{name}": value for name, value in point.setting.items() if name != "method"}
+            told = {"point": point.id, "method": point.method, "version": point.model_version}
+            rows.append({**told, **{n: v for n, v in point.figures().items() if n != "trial"}, **knobs})
+        return pandas.DataFrame(rows)
+
+    def _repr_html_(self) -> str:
+        """How a notebook shows it."""
+        from sparsweep.search.page import frontier_html
+
+        return frontier_html(self)
 
     def as_json(self) -> dict[str, Any]:
         """What `sparsweep frontier --json` prints; shares in [0, 1], null where a figure was not measured."""

@@ -64,6 +64,13 @@ def save_html(
     write_atomically(path, page)
 
 
+def frontier_html(frontier: Frontier) -> str:
+    """The frontier as a heading and a table, for a notebook; texts of users stay text."""
+    told = f"{len(frontier.points)} points on the frontier of {frontier.sweep}"
+    volume = f"hypervolume {frontier.macs_hypervolume:.4f} (accuracy x MACs removed)"
+    return f"<p><b>{escape(told)}</b>; {volume}</p>\n<table>\n{_table(frontier)}\n</table>"
+
+
 def _embedded(content: Any) -> str:
     """JSON that cannot end the element it stands in."""
     return json.dumps(content, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")

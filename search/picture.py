@@ -1,4 +1,4 @@
-"""The frontier as a PNG: accuracy against every other objective, the knee marked, dominated points faint."""
+"""The frontier as a PNG or an SVG: accuracy against every other objective, the knee marked, dominated points faint."""
 
 import os
 import time
@@ -19,8 +19,11 @@ _KEY_INCHES = 2.3
 """Room for one key of the legend."""
 
 
-def save_png(frontier: Frontier, all_points: Sequence[Point], path: Path) -> None:
-    """Draws the frontier among all points of its sweep; the file is there as a whole or not at all."""
+def save_picture(frontier: Frontier, all_points: Sequence[Point], path: Path) -> None:
+    """Draws the frontier among all points of its sweep, as the file's ending says; whole or not at all.
+
+    The same points give the same file to the byte: an SVG has no date in it, and text stays text.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -79,10 +82,13 @@ def _legend(sheet: Any, left: float, bottom: float, methods: Sequence[str]) -> N
 
 def _write(sheet: Any, path: Path) -> None:
     """The whole file or nothing, as `write_atomically` does for text."""
-    held = BytesIO()
+    from matplotlib import rc_context
+
+    held, form = BytesIO(), path.suffix.lower().removeprefix(".")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        sheet.savefig(held, format="png", dpi=DOTS_PER_INCH)
+        with rc_context({"svg.fonttype": "none", "svg.hashsalt": "sparsweep"}):
+            sheet.savefig(held, format=form, dpi=DOTS_PER_INCH, metadata={"Date": None} if form == "svg" else None)
     beside = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
     with beside.open("wb") as file:
         file.write(held.getvalue())

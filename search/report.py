@@ -9,7 +9,7 @@ from sparsweep.search.figures import Objectives, shown
 from sparsweep.search.frontier import Frontier
 from sparsweep.search.knee import aliases
 from sparsweep.search.page import save_html
-from sparsweep.search.picture import save_png
+from sparsweep.search.picture import save_picture
 from sparsweep.trainables.point import Point
 
 if TYPE_CHECKING:
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 _ROOMY = 92
 """Columns from which the table may have two blanks between its columns."""
-_WRITERS = {".png": save_png, ".html": save_html}
+_WRITERS = {".png": save_picture, ".svg": save_picture, ".html": save_html}
 
 
 def save_plot(frontier: Frontier, all_points: Sequence[Point], path: Path) -> None:
-    """Writes what the ending of `path` says: `.png` a picture, `.html` an interactive page.
+    """Writes what the ending of `path` says: `.png` or `.svg` a picture, `.html` an interactive page.
 
     Raises:
         ValueError: another ending, or a folder that is not there.
@@ -33,7 +33,7 @@ def save_plot(frontier: Frontier, all_points: Sequence[Point], path: Path) -> No
 def check_plot_path(path: Path) -> None:
     """Raises ValueError where `save_plot` could not write; to be asked before long work."""
     if path.suffix.lower() not in _WRITERS:
-        raise ValueError(f"cannot draw {path.name}: end the name in {' or '.join(_WRITERS)}")
+        raise ValueError(f"cannot draw {path.name}: end the name in {', '.join(_WRITERS)}")
     if not path.parent.is_dir():
         raise ValueError(f"cannot write {path.name}: there is no folder {path.parent}; create it first")
 

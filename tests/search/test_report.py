@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from rich.console import Console
@@ -171,8 +172,8 @@ def test_letters_that_the_font_lacks_do_not_warn(tmp_path: Path) -> None:
 
 
 def test_another_ending_is_refused_before_any_work(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"cannot draw frontier\.svg: end the name in \.png or \.html"):
-        save_plot(frontier(), POINTS, tmp_path / "frontier.svg")
+    with pytest.raises(ValueError, match=r"cannot draw frontier\.pdf: end the name in \.png, \.svg, \.html"):
+        save_plot(frontier(), POINTS, tmp_path / "frontier.pdf")
     with pytest.raises(ValueError, match=r"there is no folder .*absent; create it first"):
         check_plot_path(tmp_path / "absent" / "frontier.PNG")
     check_plot_path(tmp_path / "frontier.PNG")
@@ -183,6 +184,34 @@ def test_nothing_heavy_is_imported_before_it_is_needed() -> None:
     code = f"import sys, sparsweep.search.report, sparsweep.search.pick; print(sorted({heavy} & set(sys.modules)))"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
+
+
+def test_an_svg_is_one_with_text_and_the_same_every_time(tmp_path: Path) -> None:
+    for name in ("one.svg", "two.svg"):
+        save_plot(frontier(), POINTS, tmp_path / name)
+    text = (tmp_path / "one.svg").read_text(encoding="utf-8")
+    assert text == (tmp_path / "two.svg").read_text(encoding="utf-8")
+    assert ElementTree.fromstring(text).tag == "{http://www.w3.org/2000/svg}svg"
+    assert "digits: frontier" in text
+    assert "<dc:date>" not in text
+
+
+def test_a_frontier_shows_itself_in_a_notebook() -> None:
+    evil = frontier((make_point(0, "00", method=EVIL, setting={"method": EVIL, "note": EVIL}),), sweep=EVIL)
+    text = evil._repr_html_()
+    assert "<script" not in text
+    assert "&lt;script&gt;" in text
+    assert "1 points on the frontier" in text
+    ElementTree.fromstring(f"<div>{text}</div>")
+
+
+def test_a_frontier_becomes_a_table_of_pandas() -> None:
+    table = frontier().to_pandas()
+    assert list(table["point"]) == ["00000/dense", "00003/07", "00012/own-tuned"]
+    assert list(table["accuracy"]) == [0.985, 0.98, 0.93]
+    assert table["speedup"].isna().tolist() == [True, False, True]
+    assert list(table["setting.sparsity_strength"]) == [1e-3] * 3
+    assert len(frontier(()).to_pandas()) == 0
 
 
 def repeated() -> tuple[Point, ...]:
