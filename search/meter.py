@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from sparsweep.trainables.tasks import Task
 
 ROUND_MS = 40.0
+MOST_ROUNDS = 500
+"""So many rounds' time is spent on a measurement that stays noisy, before it is given up."""
 Cells = dict[str, dict[str, Any]]
 """By `cell`: a record as plain data, or {"unsuitable": why} where the runtime cannot serve the network."""
 
@@ -70,7 +72,7 @@ def time_networks(task: Mapping[str, Any], jobs: Sequence[Job], timing: Timing, 
     label = device_label(on)
     bench = Bench(
         dense=built.build(), example_shape=built.example_shape, device=label, on=on, threads=timing.threads,
-        round_s=timing.round_ms / 1e3,
+        round_s=timing.round_ms / 1e3, most_s=MOST_ROUNDS * timing.round_ms / 1e3,
     )  # fmt: skip
     found: Cells = {}
     for key, path, batches in jobs:

@@ -16,7 +16,7 @@ constraints: ["accuracy >= 0.3"]
 budget: {trials: 4, epochs: 2}
 trial: {cuts: 4, finetune_epochs: 1}
 sampler: {name: tpe, seed: 0}
-timing: {round_ms: 5}
+timing: {round_ms: 20}
 registry: {model: small, keep: 3}
 """
 

@@ -12,7 +12,7 @@ task: {network: lenet-digits, data: digits}
 space: {granularity: filter}
 constraints: ["sparsity >= 0.999"]
 budget: {trials: 40, epochs: 1, BUDGET}
-timing: {round_ms: 5}
+timing: {round_ms: 20}
 trial: {cuts: 3, finetune_epochs: 1}
 """
 

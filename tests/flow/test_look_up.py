@@ -11,7 +11,7 @@ space: {granularity: {choices: [filter]}, channel_multiple: {choices: [1, 8]}}
 constraints: ["accuracy >= 0.2"]
 budget: {trials: 2, epochs: 1}
 trial: {cuts: 4, finetune_epochs: 1}
-timing: {look_up: true, batch: 8, round_ms: 5}
+timing: {look_up: true, batch: 8, round_ms: 20}
 registry: {model: look, keep: 1}
 """
 

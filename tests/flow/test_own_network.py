@@ -63,7 +63,7 @@ space: {granularity: {choices: [filter]}, learning_rate: 1.0e-3}
 objectives: {accuracy: max, macs: min}
 budget: {trials: 1, epochs: 1}
 trial: {augment: crop_flip, batch_size: 30, cuts: 1, finetune_epochs: 1}
-timing: {batch: 2, round_ms: 5}
+timing: {batch: 2, round_ms: 20}
 registry: {model: photos, keep: 2}
 """
 

@@ -12,7 +12,7 @@ SWEEP = """
 task: {network: lenet-digits, data: digits}
 methods: [gasl, group_lasso, magnitude]
 budget: {trials: 5, epochs: 1}
-timing: {round_ms: 5}
+timing: {round_ms: 20}
 trial: {cuts: 3, finetune_epochs: 0}
 objectives: {accuracy: max, sparsity: max}
 registry: {keep: 1}
