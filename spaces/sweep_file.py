@@ -157,8 +157,8 @@ class Timing(Part):
     """At which `speedup` is meant; batch 1 is timed too."""
     threads: int = Field(default=1, ge=1, le=1024)
     round_ms: float = Field(default=40.0, ge=1, le=60_000)
-    """How long a round of the timing takes at least. Rounds grow until they agree with each other, which very short ones
-    reach later than longer ones; a measurement is given up after the time of 500."""
+    """How long a round of the timing takes at least. Rounds grow until they agree with each other, which very short
+    ones reach later than longer ones; a measurement is given up after the time of 500."""
     look_up: bool = False
     """Whether the search goes by the time that layers take, timed at a grid of widths before it starts, not by MACs."""
 
