@@ -65,7 +65,7 @@ def _mlflow_knows(shell: Shell, repeated: set[int], front: dict) -> None:  # typ
     assert sum("cut/accuracy_deviation" in run.data.metrics for run in runs) == len(repeated)
     by_version = {point["model_version"]: point for point in front["points"] if point["model_version"]}
     for version in client.search_model_versions("name = 'seeds'"):
-        known = by_version[version.version]["spread"]["accuracy"]
+        known = by_version[str(version.version)]["spread"]["accuracy"]
         assert float(version.tags["accuracy_mean"]) == known["mean"]
         assert (version.tags["seeds"], float(version.tags["accuracy_deviation"])) == ("3", known["deviation"])
 
