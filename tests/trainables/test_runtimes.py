@@ -108,7 +108,9 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
             raise UnsuitableError("nothing is sparse")
         return Runner(call=net, inputs=inputs, runtime=runtime)
 
-    def compare(dense: Runner, compact: Runner, *, batch: int, device: str, threads: int, most_s: float) -> Latency:
+    def compare(
+        dense: Runner, compact: Runner, *, batch: int, device: str, threads: int, most_s: float, round_s: float
+    ) -> Latency:
         slow, fast = MS[dense.runtime, "dense"], MS[compact.runtime, "compact"]
         return Latency(
             batch=batch, latency_ms=fast, dense_latency_ms=slow, speedup=slow / fast, iqr_share=0.01, pairs=21,
