@@ -207,4 +207,4 @@ def test_a_pick_without_a_registry_and_with_an_unreadable_wish(capsys: pytest.Ca
 
 
 def test_an_unknown_plot_ending(capsys: pytest.CaptureFixture[str]) -> None:
-    assert ".png or .html" in said(capsys, "frontier", "digits", "--plot", "frontier.pdf")
+    assert "end the name in .png, .svg, .html" in said(capsys, "frontier", "digits", "--plot", "frontier.pdf")
