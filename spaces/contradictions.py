@@ -1,4 +1,5 @@
-"""Parts of a sweep file that cannot go together: limits without what they count, constraints that nothing can meet.
+"""Parts of a sweep file that cannot go together: limits without what they count, constraints that nothing can meet,
+wishes for a speedup that nobody measures.
 
 Works on the file's data before they are known to be sound, as `catalogue_faults` does.
 """
@@ -9,7 +10,10 @@ from typing import Any, Final
 
 from sparsweep.spaces.constraint import SHARES, Constraint
 from sparsweep.spaces.faults import Fault
+from sparsweep.spaces.sweep_file import untimed
 
+TIMED: Final = ("speedup", "latency_ms")
+"""Figures that only a measurement gives."""
 _PRICES: Final = "write cost_per_hour: {gpu: 2.50}, the price of one GPU for an hour, or {cpu: 0.04}, that of one core"
 
 
@@ -17,6 +21,22 @@ def contradictions(data: Mapping[str, Any]) -> Iterator[Fault]:
     """Every contradiction in the data (lines not yet known)."""
     yield from _budget_faults(_given(data.get("budget")), _given(data.get("resources")))
     yield from _constraint_faults(data.get("constraints"))
+    if untimed(data.get("timing")):
+        yield from _untimed_faults(data)
+
+
+def _untimed_faults(data: Mapping[str, Any]) -> Iterator[Fault]:
+    """What asks for a measured time where `timing: none` measures none."""
+    why = "is not measured with timing: none"
+    for name in _given(data.get("objectives")):
+        if name in TIMED:
+            yield Fault(place=("objectives", name), text=f"{why}: leave out timing, or write macs: min instead")
+    for at, rule in _rules(data.get("constraints")):
+        if rule.figure in TIMED:
+            text = f"{rule} can hold for no network, as {rule.figure} {why}: leave out timing, or constrain macs"
+            yield Fault(place=("constraints", at), text=text)
+    if _given(data.get("timing")).get("look_up") is True:
+        yield Fault(place=("timing", "look_up"), text="looks up times, and runtimes: [] times nothing: remove one of both")
 
 
 def _budget_faults(budget: Mapping[str, Any], resources: Mapping[str, Any]) -> Iterator[Fault]:
@@ -46,13 +66,7 @@ def _given(part: Any) -> Mapping[str, Any]:
 def _constraint_faults(listed: Any) -> Iterator[Fault]:
     """By figure: what no network can meet, by itself or together with those before it."""
     before: dict[str, list[Constraint]] = {}
-    for at, text in enumerate(listed if isinstance(listed, list | tuple) else ()):
-        try:
-            rule = Constraint.parse(text) if isinstance(text, str) else None
-        except ValueError:
-            rule = None  # the models tell
-        if rule is None:
-            continue
+    for at, rule in _rules(listed):
         others = before.setdefault(rule.figure, [])
         if not _can_hold([rule]):
             span = "from 0 to 1" if rule.figure in SHARES else "never below 0"
@@ -63,6 +77,16 @@ def _constraint_faults(listed: Any) -> Iterator[Fault]:
             others.append(rule)
         if fault:
             yield Fault(place=("constraints", at), text=fault)
+
+
+def _rules(listed: Any) -> Iterator[tuple[int, Constraint]]:
+    """The constraints that can be read, with their places; of the others the models tell."""
+    for at, text in enumerate(listed if isinstance(listed, list | tuple) else ()):
+        try:
+            if isinstance(text, str):
+                yield at, Constraint.parse(text)
+        except ValueError:
+            continue
 
 
 def _can_hold(rules: list[Constraint]) -> bool:

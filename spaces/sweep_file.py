@@ -146,11 +146,16 @@ class Budget(Part):
     """A share of the hypervolume; 0.001 where it is not given."""
 
 
+UNTIMED: Final = "none"
+"""`timing: none`: nothing is timed."""
 Runtime = Literal["eager", "channels_last", "compile", "onnx", "csr", "2:4"]
 
 
 class Timing(Part):
-    """How the networks near the front are timed, dense and compact each in the fastest of these runtimes."""
+    """How the networks near the front are timed, dense and compact each in the fastest of these runtimes.
+
+    `timing: none`, which is no runtime at all, leaves them untimed: no speedup, no latency, and no waiting for them.
+    """
 
     runtimes: tuple[Runtime, ...] = ("eager",)
     batch: int = Field(default=32, ge=1, le=1_000_000)
@@ -162,16 +167,25 @@ class Timing(Part):
     look_up: bool = False
     """Whether the search goes by the time that layers take, timed at a grid of widths before it starts, not by MACs."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _in_a_word(cls, given: Any) -> Any:
+        """`timing: none`."""
+        return {"runtimes": ()} if given == UNTIMED else given
+
     @field_validator("runtimes")
     @classmethod
     def _some_and_distinct(cls, runtimes: tuple[Runtime, ...]) -> tuple[Runtime, ...]:
-        if not runtimes or len(set(runtimes)) < len(runtimes):
-            raise ValueError(
-                f"[{', '.join(runtimes)}] must name at least one runtime, each once: such as [eager, onnx]"
-            )
-        if set(runtimes) <= {"csr", "2:4"}:
+        if len(set(runtimes)) < len(runtimes):
+            raise ValueError(f"[{', '.join(runtimes)}] names a runtime twice: name each once, such as [eager, onnx]")
+        if runtimes and set(runtimes) <= {"csr", "2:4"}:
             raise ValueError(f"[{', '.join(runtimes)}] has none for the dense network: add eager")
         return runtimes
+
+
+def untimed(timing: Any) -> bool:
+    """Whether a file's `timing` says that nothing is timed."""
+    return timing == UNTIMED or (isinstance(timing, Mapping) and timing.get("runtimes") in ([], ()))
 
 
 class Stopping(Part):
@@ -233,6 +247,7 @@ class SweepFile(Part):
     ranges: Mapping[str, UserRange] = Field(default_factory=dict, alias="space")
     """Only what differs from the methods' own ranges."""
     objectives: Objectives = Objectives(accuracy="max", sparsity="max", speedup="max")
+    """Where nothing is timed, MACs take the speedup's place."""
     constraints: tuple[Written, ...] = ()
     budget: Budget = Budget()
     trial: Mapping[str, Value] = Field(default_factory=dict)
@@ -248,6 +263,14 @@ class SweepFile(Part):
     seeds: int = Field(default=1, ge=1, le=100)
     """With how many seeds a setting is trained that is about to enter the front."""
     registry: Registry = Registry()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _untimed(cls, data: Any) -> Any:
+        """The default objectives where there is no speedup."""
+        if isinstance(data, Mapping) and "objectives" not in data and untimed(data.get("timing")):
+            return {**data, "objectives": {"accuracy": "max", "sparsity": "max", "macs": "min"}}
+        return data
 
     @field_validator("methods")
     @classmethod

@@ -28,7 +28,7 @@ constraints: ["accuracy >= 0.3"]
 budget: {trials: 4, epochs: 2}
 trial: {cuts: 4, finetune_epochs: 1}
 sampler: {name: tpe, seed: 0}
-timing: {round_ms: 20}
+timing: none
 registry: {model: small, keep: 3}
 """
 

@@ -16,9 +16,12 @@ constraints: ["accuracy >= 0.3"]
 budget: {trials: 4, epochs: 2}
 trial: {cuts: 4, finetune_epochs: 1}
 sampler: {name: tpe, seed: 0}
-timing: {round_ms: 20}
+timing: none
 registry: {model: small, keep: 3}
 """
+
+
+TIMED = SMALL.replace("timing: none", "timing: {round_ms: 20}")
 
 
 class Shell:
@@ -55,8 +58,9 @@ def shell(tmp_path: Path) -> Shell:
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Shell, "subprocess.CompletedProcess[str]"]:
-    """A small sweep, run to its end on a local Ray, shared by the tests that only read."""
+    """A small sweep, run to its end on a local Ray, its networks timed, shared by the tests that only read."""
     shell = Shell(tmp_path_factory.mktemp("swept"))
+    (shell.folder / "small.yaml").write_text(TIMED)
     return shell, shell.run("run", "small.yaml")
 
 

@@ -12,7 +12,7 @@ task: {network: lenet-digits, data: digits}
 space: {granularity: filter}
 constraints: ["sparsity >= 0.999"]
 budget: {trials: 40, epochs: 1, BUDGET}
-timing: {round_ms: 20}
+timing: none
 trial: {cuts: 3, finetune_epochs: 1}
 """
 

@@ -13,7 +13,7 @@ constraints: ["accuracy >= 0.3"]
 budget: {trials: 8, epochs: 4}
 trial: {cuts: 4, finetune_epochs: 1}
 stopping: {rule: halving, reduction: 2, first: 1}
-timing: {round_ms: 20}
+timing: none
 registry: {model: stopping, keep: 1}
 """
 

@@ -109,7 +109,7 @@ name: short
 task: {network: lenet-digits, data: digits}
 space: {granularity: filter}
 budget: {trials: 2, epochs: 2}
-timing: {round_ms: 20}
+timing: none
 trial: {cuts: 2, time_limit: 0.001}
 """
 

@@ -16,7 +16,7 @@ space: {SPACE}
 budget: {trials: TRIALS, epochs: 20}
 trial: {descent: none}
 sampler: {name: tpe, seed: 0}
-timing: {round_ms: 20}
+timing: none
 registry: {model: own, keep: 1}
 """
 pytestmark = pytest.mark.timeout(1800)

@@ -12,7 +12,7 @@ space: {sparsity_strength: {low: 1.0e-3, high: 1.0e-2, log: true}, granularity: 
 objectives: {accuracy: max, sparsity: max}
 constraints: ["accuracy >= 0.2"]
 budget: {trials: TRIALS, epochs: 1}
-timing: {round_ms: 20}
+timing: none
 trial: {cuts: 3, finetune_epochs: 0}
 sampler: {name: SAMPLER, seed: 4}
 registry: {keep: 1}

@@ -12,7 +12,7 @@ constraints: ["accuracy >= 0.3"]
 budget: {trials: 5, epochs: 2}
 trial: {cuts: 3, finetune_epochs: 1}
 seeds: 3
-timing: {round_ms: 20}
+timing: none
 registry: {model: seeds, keep: 2}
 """
 

@@ -12,7 +12,7 @@ SWEEP = """
 task: {network: lenet-digits, data: digits}
 methods: [gasl, group_lasso, magnitude]
 budget: {trials: 5, epochs: 1}
-timing: {round_ms: 20}
+timing: none
 trial: {cuts: 3, finetune_epochs: 0}
 objectives: {accuracy: max, sparsity: max}
 registry: {keep: 1}
@@ -43,6 +43,8 @@ def test_rows_have_their_methods_knobs_known_good_ones_first_and_points_name_the
     shown = json.loads(shell.run("frontier", "three", "--json").stdout)["points"]
     assert {point["method"] for point in shown} <= set(THREE)
     assert all(point["method"] == before[point["trial"]]["method"] for point in shown)
+    assert all(point["speedup"] is None and point["latency_ms"] is None for point in shown)
+    assert "timing" not in ended.stderr
     table = shell.run("frontier", "three").stdout
     assert all(f"{point['method']} {point['trial']}/{point['cut']}" in table for point in shown)
     more = shell.run("resume", "three", "--inline", "--trials", "7")

@@ -38,7 +38,7 @@ methods: [METHOD]
 constraints: ["accuracy >= 0.05"]
 budget: {trials: TRIALS, epochs: EPOCHS}
 trial: {descent: nested, cuts: 2, finetune_epochs: 1}
-timing: {round_ms: 20}
+timing: none
 registry: {model: NAME, keep: 1}
 """
 

@@ -198,7 +198,7 @@ methods: [magnitude]
 constraints: ["accuracy >= 0.1"]
 budget: {trials: 2, epochs: 1}
 trial: {descent: nested, cuts: 2, finetune_epochs: 1}
-timing: {round_ms: 20}
+timing: none
 registry: {model: tiny, keep: 1}
 """
 NODE = """

@@ -30,6 +30,11 @@ def sweep_of(text: str, catalogue: Catalogue, overrides: Overrides = Overrides()
             'constraints: ["accuracy >= 0.9", "sparsity > 0.5", "accuracy < 0.9"]',
             "constraints[3]: accuracy < 0.9 and accuracy >= 0.9 exclude each other: keep one of the two",
         ),
+        ("objectives: {accuracy: max, speedup: max}\ntiming: none",
+         "objectives.speedup: is not measured with timing: none: leave out timing, or write macs: min instead"),
+        ('constraints: ["sparsity > 0", "latency_ms < 2"]\ntiming: none',
+         "constraints[2]: latency_ms < 2 can hold for no network, as latency_ms is not measured with timing: none"),
+        ("timing: {runtimes: [], look_up: true}", "timing.look_up: looks up times, and runtimes: [] times nothing"),
         ('constraints: ["macs == 5", "macs == 6"]', "constraints[2]: macs == 6 and macs == 5 exclude each other"),
     ],
 )  # fmt: skip
@@ -48,12 +53,20 @@ def test_a_contradiction_is_refused(text: str, fault: str, catalogue: Catalogue)
         "budget: {cost_per_hour: {cpu: 0.04, gpu: 2}}",
         "budget: {patience: 3, min_growth: 0}",
         'constraints: ["accuracy >= 1", "sparsity >= 0", "macs <= 0", "accuracy <= 1"]',
+        "timing: none",
+        "objectives: {accuracy: max, sparsity: max}\ntiming: none",
         'constraints: ["macs >= 5", "macs <= 5", "macs == 5", "speedup > 0"]',
     ],
 )
 def test_what_goes_together_is_taken(text: str, catalogue: Catalogue) -> None:
     sweep = sweep_of(text + "\n", catalogue)
     assert read_sweep(sweep.yaml_text, catalogue, title="again").as_json() == sweep.as_json()
+
+
+def test_without_timing_macs_take_the_speedups_place(catalogue: Catalogue) -> None:
+    sweep = sweep_of("timing: none\n", catalogue)
+    assert sweep.timing.runtimes == ()
+    assert dict(sweep.objectives.directions) == {"accuracy": "max", "sparsity": "max", "macs": "min"}
 
 
 def test_a_limit_of_the_command_line_is_named_by_its_option(catalogue: Catalogue) -> None:
