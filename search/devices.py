@@ -33,14 +33,24 @@ def tag_of(device: str) -> str:
 
 
 def records_by_device(tags: Mapping[str, str]) -> dict[str, tuple[Latency, ...]]:
-    """By device all records of a version; one that was measured again counts as it was the last time."""
+    """By device all records of a version; one that was measured again counts as it was the last time.
+
+    A tag that somebody has damaged counts as not measured.
+    """
     named = sorted(name for name in tags if name.startswith(f"{FIRST}."))
     found: dict[str, dict[tuple[Any, ...], Latency]] = {}
     for name in [FIRST, *named] if FIRST in tags else named:
-        for record in latencies(json.loads(tags[name])):
+        for record in _readable(tags[name]):
             way = (record.batch, record.threads, record.runtime, record.dense_runtime)
             found.setdefault(record.device, {})[way] = record
     return {device: tuple(records.values()) for device, records in found.items()}
+
+
+def _readable(text: str) -> tuple[Latency, ...]:
+    try:
+        return latencies(json.loads(text))
+    except (ValueError, TypeError):
+        return ()
 
 
 def point_of(info: "ModelVersionInfo", records: Sequence[Latency] = ()) -> Point | None:

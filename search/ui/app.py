@@ -132,9 +132,9 @@ def _add_models(app: FastAPI, models: Models) -> None:
         return models.names()
 
     @app.get("/api/models/{model}", tags=["models"])
-    def one(model: ModelName) -> schemas.Model:
-        """A model's versions, aliases and their history."""
-        return models.model(model)
+    def one(model: ModelName, device: str | None = None) -> schemas.Model:
+        """A model's versions, aliases and their history; with a device the versions measured there, as they are there."""
+        return models.model(model, device)
 
     @app.post("/api/models/{model}/pick", tags=["models"])
     def pick(model: ModelName, wish: schemas.Wish) -> schemas.Picked:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
+from sparsweep.search.caption import timing_of
 from sparsweep.search.curve import LiveFront, search_axes
 from sparsweep.search.delivery import frontier_indexed, frontier_over
 from sparsweep.search.frontier import Frontier
@@ -185,6 +186,7 @@ class Cloud:
                 "trials": {str(number): _plain(self.trials[number]) for number in numbers},
                 "damaged": {str(number): why for number, why in self.damaged.items()},
                 "front": list(self.front), "hypervolume": self.frontier.macs_hypervolume if self.frontier else 0.0,
+                "timed": timing_of(self.frontier.points) if self.frontier else [],
             }  # fmt: skip
 
 

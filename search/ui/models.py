@@ -1,6 +1,5 @@
 """Registered models in the page: versions, a pick with its reason, aliases, exports."""
 
-import json
 import tempfile
 import zipfile
 from collections.abc import Sequence
@@ -9,6 +8,7 @@ from pathlib import Path
 from shlex import join
 from typing import TYPE_CHECKING
 
+from sparsweep.search.devices import measured_on, records_by_device
 from sparsweep.search.pick import NothingFits, pick
 from sparsweep.search.standing import candidate
 from sparsweep.search.ui.reading import NotThereError
@@ -41,14 +41,22 @@ class Models:
         """Models that sparsweep has registered. Raises ValueError where the store cannot be reached."""
         return self._registry().models()
 
-    def model(self, name: str) -> Model:
-        """Raises NotThereError, and ValueError where the store cannot be reached."""
+    def model(self, name: str, device: str | None = None) -> Model:
+        """A model with the figures of its versions, on a device if one is named.
+
+        Raises:
+            NotThereError: there is no such model.
+            ValueError: no version was measured on the device, or the store cannot be reached.
+        """
         registry = self._registry()
         versions = self._versions(registry, name)
+        devices = sorted({known for info in versions for known in records_by_device(info.tags)})
+        if device is not None:
+            versions = measured_on(device, name, versions)
         aliases = {alias: info.version for info in versions for alias in info.aliases}
         page = f"{self.tracking_uri.rstrip('/')}/#/models/{name}" if self.tracking_uri.startswith("http") else None
         return Model(
-            model=name, versions=[version_of(info) for info in versions], aliases=aliases,
+            model=name, versions=[version_of(info) for info in versions], aliases=aliases, devices=devices,
             history=registry.alias_history(name), mlflow=page,
         )  # fmt: skip
 
@@ -60,8 +68,6 @@ class Models:
 
     def pick(self, name: str, wish: Wish) -> Picked:
         """Raises NotThereError; ValueError where a wish cannot be read or nobody has the figure."""
-        from sparsweep.search.devices import measured_on
-
         wishes = [Constraint.parse(text, allow_test_accuracy=True) for text in wish.where]
         versions = self._versions(self._registry(), name)
         newest = versions[-1].fingerprint if versions else None
@@ -116,16 +122,9 @@ def version_of(info: "ModelVersionInfo") -> Version:
     return Version(
         model=info.model, version=info.version, figures=dict(info.figures), frontier=info.frontier,
         aliases=list(info.aliases), point=info.point, run_id=info.run_id, device=info.tags.get("device"),
-        fingerprint=info.fingerprint, latency=_latency(info.tags.get("latency")),
+        fingerprint=info.fingerprint,
+        latency=[vars(record) for records in records_by_device(info.tags).values() for record in records],
     )  # fmt: skip
-
-
-def _latency(text: str | None) -> list[dict[str, object]]:
-    try:
-        records = json.loads(text or "[]")
-    except ValueError:
-        return []
-    return [record for record in records if isinstance(record, dict)] if isinstance(records, list) else []
 
 
 def command_of(name: str, wish: Wish) -> str:

@@ -14,7 +14,7 @@ from sparsweep.search.overview import state_of
 from sparsweep.search.published import points_for
 from sparsweep.search.sweep_folder import SweepFolder, task_of, with_measured
 from sparsweep.search.ui.cloud import Cloud
-from sparsweep.search.ui.schemas import Layer, PointDetail, SweepDetail, SweepState
+from sparsweep.search.ui.schemas import Layer, PointDetail, Reached, SweepDetail, SweepState
 from sparsweep.spaces.faults import nearest, shown
 from sparsweep.spaces.sweep_file import is_name
 from sparsweep.trainables.point import Point
@@ -64,7 +64,7 @@ class Reader:
         return SweepDetail(
             **self.state(folder).model_dump(), text=sweep.yaml_text, objectives=dict(sweep.objectives.directions),
             axes=list(search_axes(sweep.objectives.directions)), constraints=list(map(str, sweep.constraints)),
-            model=sweep.model, history=list(cloud.history),
+            model=sweep.model, history=[Reached(trials=n, ended_ms=at, hypervolume=v) for n, at, v in cloud.history],
             failures=[{"number": t.number, "reason": t.reason, "ended_ms": t.ended_ms} for t in failed],
             published=points_for(sweep.task.network, sweep.task.data),
         )  # fmt: skip

@@ -1,8 +1,10 @@
-"""What the API takes and gives, as documented under /api/docs. Shares are in [0, 1], times in ms since 1970."""
+"""What the API takes and gives, as documented at /api/openapi.json. Shares are in [0, 1], times in ms since 1970."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from sparsweep.search.pick import Best
 
 Name = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="of a sweep")
 
@@ -11,6 +13,14 @@ class Given(BaseModel):
     """The body of a request: nothing unknown, nothing coerced."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+
+def _whole(value: Any) -> Any:
+    """5.0 is a whole number in JSON."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Trials = Annotated[int, Field(ge=1, le=1_000_000), BeforeValidator(_whole)]
 
 
 class SweepState(BaseModel):
@@ -33,6 +43,14 @@ class SweepState(BaseModel):
     fault: str | None = Field(default=None, description="why it cannot be read")
 
 
+class Reached(BaseModel):
+    """How far a sweep was when a trial ended."""
+
+    trials: int = Field(description="ended by then")
+    ended_ms: int
+    hypervolume: float
+
+
 class SweepDetail(SweepState):
     """A sweep with what it searches."""
 
@@ -41,7 +59,7 @@ class SweepDetail(SweepState):
     axes: list[str] = Field(description="that stand for the objectives while it searches")
     constraints: list[str]
     model: str
-    history: list[tuple[int, int, float]] = Field(description="trials ended, end, hypervolume")
+    history: list[Reached] = Field(description="in the order of ending")
     failures: list[dict[str, Any]] = Field(description="trials that failed: number, reason, ended_ms")
     published: list[dict[str, Any]] = Field(description="points of the literature for this network and data")
 
@@ -57,6 +75,7 @@ class Columns(BaseModel):
     damaged: dict[str, str] = Field(description="trials whose record cannot be read, and why")
     front: list[int]
     hypervolume: float
+    timed: list[str] = Field(description="how the speedups of the frontier were measured")
 
 
 class Layer(BaseModel):
@@ -105,7 +124,7 @@ class Checked(BaseModel):
 class Budget(Given):
     """How far a sweep is gone on with; null leaves it as it is."""
 
-    trials: int | None = Field(default=None, ge=1, le=1_000_000)
+    trials: Trials | None = None
     time_limit: str | None = Field(default=None, max_length=32)
 
 
@@ -130,8 +149,8 @@ class Wish(Given):
     """What a version is picked by."""
 
     where: list[str] = Field(default=[], max_length=20)
-    best: str | None = None
-    device: str | None = None
+    best: Best | None = Field(default=None, description="knee where it is null")
+    device: str | None = Field(default=None, description="whose latencies count; null for each version's own")
 
 
 class Version(BaseModel):
@@ -146,7 +165,7 @@ class Version(BaseModel):
     run_id: str | None
     device: str | None
     fingerprint: str | None
-    latency: list[dict[str, Any]] = []
+    latency: list[dict[str, Any]] = Field(default=[], description="records of all devices")
 
 
 class Picked(BaseModel):
@@ -166,6 +185,7 @@ class Model(BaseModel):
     model: str
     versions: list[Version]
     aliases: dict[str, str]
+    devices: list[str] = Field(description="on which versions were measured")
     history: list[dict[str, Any]] = Field(description="alias, version and when it came to name it, newest first")
     mlflow: str | None = Field(description="address of MLflow's own page, where it has one")
 

@@ -37,6 +37,7 @@ def test_what_was_measured_again_counts_as_it_was_the_last_time() -> None:
         "server": [(1, 4.0), (32, 6.0)], "phone": [(32, 2.0)],
     }  # fmt: skip
     assert records_by_device({"device": "server"}) == {}
+    assert records_by_device({"latency": "{", "latency.a": "[3]", "latency.b": '[{"device": "b"}]'}) == {}
 
 
 def test_a_device_has_one_tag() -> None:

@@ -115,8 +115,8 @@ def test_a_sweep_is_told_with_its_file_history_and_failures(site: Site) -> None:
     _, found = site.ask("/api/sweeps/digits")
     assert found["objectives"] == {"accuracy": "max", "sparsity": "max", "speedup": "max"}
     assert 'name: "digits"' in found["text"]
-    assert [(step, at) for step, at, _ in found["history"]] == [(1, 2000), (2, 3000), (3, 4000)]
-    volumes = [volume for _, _, volume in found["history"]]
+    assert [(step["trials"], step["ended_ms"]) for step in found["history"]] == [(1, 2000), (2, 3000), (3, 4000)]
+    volumes = [step["hypervolume"] for step in found["history"]]
     assert volumes == pytest.approx([0.9 * 0.5, 0.9 * 0.5 + 0.5 * 0.4, 0.9 * 0.5 + 0.5 * 0.4])
     assert found["failures"] == [{"number": 2, "reason": "diverged: the loss is nan", "ended_ms": 4000}]
 

@@ -23,14 +23,14 @@ export async function frontier(page, sweepName) {
     x: given.get("x") ?? axes.find(figure => points.share(figure) > 0.5) ?? axes[0] ?? "macs_removed", y: given.get("y") ?? "accuracy",
     c: given.get("c") ?? "method", all: given.get("all") === "1", point: given.get("point"),
   };
-  let filters = {}, Plotly;
+  let filters = filtersOf(given.get("keep")), drawnCount = 0, Plotly;
 
   const plot = element("div", { className: "plot", role: "img", "aria-label": "points of the sweep; the table below tells the same" });
   const parallel = element("div", { className: "plot small" }), listed = element("div"), one = element("section", { "aria-live": "polite" });
-  const headline = element("p", { className: "soft" }), controls = element("div", { className: "row" });
+  const timed = paragraph("", "soft"), headline = element("p", { className: "soft" }), controls = element("div", { className: "row" });
 
   const keep = () => {
-    const query = new URLSearchParams(Object.entries({ ...chosen, all: chosen.all ? "1" : null, with: others.map(each => each.sweep).join(",") })
+    const query = new URLSearchParams(Object.entries({ ...chosen, all: chosen.all ? "1" : null, with: others.map(each => each.sweep).join(","), keep: textOf(filters) })
       .filter(([, value]) => value));
     history.replaceState(null, "", `${location.pathname}?${query}`);
   };
@@ -130,6 +130,8 @@ export async function frontier(page, sweepName) {
     }
     headline.textContent = `${points.front.size} of ${points.count} points on the frontier; hypervolume ${points.data.hypervolume.toFixed(4)} (accuracy x ${detail.axes[0].replaceAll("_", " ")})`
       + (Object.keys(points.data.damaged ?? {}).length ? `; ${Object.keys(points.data.damaged).length} records cannot be read` : "");
+    timed.textContent = [chosen.x, chosen.y, chosen.c].some(figure => figure === "speedup" || figure === "latency_ms")
+      ? [points, ...others].flatMap(each => each.data.timed.map(text => (others.length ? `${each.sweep}: ${text}` : text))).join("; ") : "";
     list();
     plot.dataset.drawn = String(points.data.version);
   }
@@ -168,9 +170,10 @@ export async function frontier(page, sweepName) {
     const figures = known().filter(figure => new Set(points.column(figure)).size > 1);
     if (!webgl() || !figures.length) return parallel.replaceChildren(paragraph("parallel coordinates need WebGL, which this browser lacks", "soft"));
     const rows = points.data.front.length > 1 ? [...points.front] : [...Array(points.count).keys()];
+    drawnCount = points.count;
     await Plotly.react(parallel, [{
       type: "parcoords", line: { color: rows.map(row => points.column("accuracy")[row]), colorscale: "Viridis" },
-      dimensions: figures.map(figure => ({ label: FIGURES[figure].label, values: rows.map(row => points.column(figure)[row] ?? NaN) })),
+      dimensions: figures.map(figure => ({ label: FIGURES[figure].label, constraintrange: filters[figure], values: rows.map(row => points.column(figure)[row] ?? NaN) })),
     }], layout({ margin: { t: 40, r: 40, b: 20, l: 50 } }), OPTIONS);
     parallel.removeAllListeners?.("plotly_restyle");
     parallel.on("plotly_restyle", () => {
@@ -179,14 +182,21 @@ export async function frontier(page, sweepName) {
         const range = dimension.constraintrange;
         if (range?.length) filters[figures[at]] = Array.isArray(range[0]) ? range : [range];
       });
-      draw();
+      const began = performance.now();
+      keep();
+      draw().then(() => performance.measure("filter", { start: began }));
     });
   }
 
-  points.changed = () => { fill(); draw(); };
+  points.changed = async () => {
+    fill();
+    await draw();
+    // what is being dragged is left alone; the axes take in what has come since
+    if (points.count > 1.05 * drawnCount && !parallel.matches(":hover")) await coordinates();
+  };
   points.said = (text, state) => { tell(text, text ? "fault" : ""); if (state) page.dataset.state = state.state; };
   page.append(heading(1, `Frontier of ${sweepName}`), element("p", {}, link(`/sweeps/${name(sweepName)}`, "the sweep"), " · ", link(`/models/${name(detail.model)}`, `pick from model ${detail.model}`)),
-    headline, controls, element("div", { className: "two" }, plot, one), heading(2, "Filter"), paragraph("Drag along an axis to keep what lies there; click it to let go.", "soft"), parallel, heading(2, "Points of the frontier"), listed);
+    headline, controls, timed, element("div", { className: "two" }, plot, one), heading(2, "Filter"), paragraph("Drag along an axis to keep what lies there; click it to let go.", "soft"), parallel, heading(2, "Points of the frontier"), listed);
   if (!points.count) headline.textContent = "no trial has ended yet: points appear here as they do";
   fill();
   page.addEventListener("shown", async () => {
@@ -204,6 +214,19 @@ export async function frontier(page, sweepName) {
       .map(figure => `${FIGURES[figure].label}: ${shown(figure, of.column(figure)[row])}`);
     return [`<b>${plain(of.trial(row).method)} ${plain(of.id(row))}</b>`, ...lines, ...setting(of.trial(row).setting).map(plain)].join("<br>");
   }
+}
+
+// Ranges of figures as an address holds them: `accuracy:0.9~1,sparsity:0.5~0.7`.
+function textOf(filters) {
+  const short = value => Number(value.toPrecision(6));
+  return Object.entries(filters).flatMap(([figure, ranges]) => ranges.map(([low, high]) => `${figure}:${short(low)}~${short(high)}`)).join(",");
+}
+
+function filtersOf(text) {
+  const found = {};
+  for (const [, figure, low, high] of (text ?? "").matchAll(/(\w+):([-\d.e]+)~([-\d.e]+)/g))
+    if (figure in FIGURES && Number(low) <= Number(high)) (found[figure] ??= []).push([Number(low), Number(high)]);
+  return found;
 }
 
 let canDraw;

@@ -17,9 +17,10 @@ export async function models(page) {
 }
 
 export async function model(page, modelName) {
-  let known = await ask(`/models/${name(modelName)}`);
   const given = new URLSearchParams(location.search);
-  const wish = { where: given.getAll("where"), best: given.get("best") ?? "knee" };
+  const wish = { where: given.getAll("where"), best: given.get("best") ?? "knee", device: given.get("device") || null };
+  const read = () => ask(`/models/${name(modelName)}${wish.device ? `?device=${name(wish.device)}` : ""}`);
+  let known = await read();
   const words = element("input", { value: wish.where.join(" and "), size: 34, placeholder: "accuracy >= 0.985 and size_bytes <= 20000",
     onchange: event => { wish.where = event.target.value.split(/\s+and\s+|;/).map(each => each.trim()).filter(Boolean); pick(); } });
   const answer = element("section", { "aria-live": "polite" }), versions = element("div"), history_ = element("div"), one = element("div");
@@ -43,10 +44,10 @@ export async function model(page, modelName) {
   let asked = 0;
   async function pick() {
     const turn = ++asked;
-    const query = new URLSearchParams([...wish.where.map(rule => ["where", rule]), ["best", wish.best]]);
+    const query = new URLSearchParams([...wish.where.map(rule => ["where", rule]), ["best", wish.best], ...(wish.device ? [["device", wish.device]] : [])]);
     history.replaceState(null, "", `${location.pathname}?${query}`);
     try {
-      const found = await ask(`/models/${name(modelName)}/pick`, { body: { where: wish.where, best: wish.best } });
+      const found = await ask(`/models/${name(modelName)}/pick`, { body: wish });
       if (turn === asked) answer.replaceChildren(...told(found));
     } catch (fault) {
       if (turn === asked) answer.replaceChildren(paragraph(fault.message, "fault"));
@@ -75,7 +76,8 @@ export async function model(page, modelName) {
 
   async function name_(alias, version) {
     try {
-      known = await ask(`/models/${name(modelName)}/aliases/${name(alias)}`, { method: "PUT", body: { version } });
+      await ask(`/models/${name(modelName)}/aliases/${name(alias)}`, { method: "PUT", body: { version } });
+      known = await read();
       tell(`${alias} names version ${version}`);
       list();
     } catch (fault) {
@@ -98,6 +100,17 @@ export async function model(page, modelName) {
     control.disabled = false;
   }
 
+  async function on(device) {
+    wish.device = device || null;
+    try {
+      known = await read();
+      list();
+      await pick();
+    } catch (fault) {
+      tell(fault.message, "fault");
+    }
+  }
+
   async function layers(point) {
     const parts = point.split("/");
     try {
@@ -110,7 +123,7 @@ export async function model(page, modelName) {
   function list() {
     const figures = ["accuracy", "test_accuracy", "sparsity", "macs", "speedup", "size_bytes"];
     versions.replaceChildren(table("versions on and off the frontier", ["version", "frontier", ...figures.map(figure => FIGURES[figure].label), "aliases", "device"],
-      known.versions.map(each => [each.version, each.frontier ? "on" : "off", ...figures.map(figure => shown(figure, each.figures[figure])), each.aliases.join(", "), each.device ?? "–"]),
+      known.versions.map(each => [each.version, each.frontier ? "on" : "off", ...figures.map(figure => shown(figure, each.figures[figure])), each.aliases.join(", "), wish.device ?? each.device ?? "–"]),
       { textual: [1, 8, 9] }));
     history_.replaceChildren(known.history.length
       ? table("which version an alias came to name", ["alias", "version", "when"], known.history.map(each => [each.alias, each.version, since(each.at_ms)]), { textual: [0] })
@@ -120,7 +133,8 @@ export async function model(page, modelName) {
   list();
   page.append(heading(1, `Model ${modelName}`), known.mlflow ? element("p", {}, element("a", { href: known.mlflow, target: "_blank", rel: "noreferrer" }, "in MLflow")) : "",
     heading(2, "What do you wish?"), element("div", { className: "row" }, SLIDERS.map(slider), labelled("or in words", words),
-      labelled("best in", choice(BESTS.map(each => [each, FIGURES[each]?.label ?? each]), wish.best, value => { wish.best = value; pick(); }))),
+      labelled("best in", choice(BESTS.map(each => [each, FIGURES[each]?.label ?? each]), wish.best, value => { wish.best = value; pick(); })),
+      known.devices.length > 1 && labelled("measured on", choice([["", "the sweep's own device"], ...known.devices.map(each => [each, each])], wish.device ?? "", on))),
     answer, one, heading(2, "Versions"), versions, heading(2, "Aliases and their history"), history_);
   await pick();
 }

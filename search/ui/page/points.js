@@ -38,6 +38,7 @@ export class Points {
       Object.assign(this.data.trials, news.trials);
       this.data.version = news.version;
       this.data.hypervolume = news.hypervolume;
+      this.data.timed = news.timed;
       this.front = new Set(this.data.front = news.front);
       this.changed();
     });

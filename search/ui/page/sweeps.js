@@ -64,8 +64,8 @@ export async function sweep(page, sweepName) {
     failures.replaceChildren(...(Object.keys(known.reasons).length ? [heading(2, "What failed"),
       table("reasons and how often", ["times", "reason"],
             Object.entries(known.reasons).map(([reason, count]) => [String(count), { text: reason, kind: "long" }]), { textual: [1] })] : []));
-    const began = known.history[0]?.[1] ?? 0;
-    line(plot, known.history.map(([, at]) => (at - began) / 60000), known.history.map(([, , volume]) => volume),
+    const began = known.history[0]?.ended_ms ?? 0;
+    line(plot, known.history.map(each => (each.ended_ms - began) / 60000), known.history.map(each => each.hypervolume),
          "minutes since the first trial ended", "hypervolume");
     return known;
   }
