@@ -36,7 +36,8 @@ def _untimed_faults(data: Mapping[str, Any]) -> Iterator[Fault]:
             text = f"{rule} can hold for no network, as {rule.figure} {why}: leave out timing, or constrain macs"
             yield Fault(place=("constraints", at), text=text)
     if _given(data.get("timing")).get("look_up") is True:
-        yield Fault(place=("timing", "look_up"), text="looks up times, and runtimes: [] times nothing: remove one of both")
+        text = "looks up times, and runtimes: [] times nothing: remove one of both"
+        yield Fault(place=("timing", "look_up"), text=text)
 
 
 def _budget_faults(budget: Mapping[str, Any], resources: Mapping[str, Any]) -> Iterator[Fault]:

@@ -1,5 +1,6 @@
 """The server of the page: routes of the API, the page's own files, and who may ask for them."""
 
+import gzip
 import mimetypes
 import shutil
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from sparsweep.search.home import Home
 from sparsweep.search.listing import presets
 from sparsweep.search.redaction import without_secrets
 from sparsweep.search.ui import running, schemas
+from sparsweep.search.ui.cloud import as_json
 from sparsweep.search.ui.guard import COOKIE, HEADERS, Guard
 from sparsweep.search.ui.live import Live
 from sparsweep.search.ui.models import Models
@@ -51,7 +53,7 @@ def app_of(home: Home, tracking_uri: str, guard: Guard) -> FastAPI:
     _add_models(app, Models(tracking_uri))
     _add_page(app)
     _add_faults(app)
-    app.add_middleware(GZipMiddleware, minimum_size=2048)
+    app.add_middleware(GZipMiddleware, minimum_size=2048, compresslevel=3)
     _add_guard(app, guard)
     return app
 
@@ -70,9 +72,11 @@ def _add_reading(app: FastAPI, reader: Reader) -> None:
         return reader.detail(name)
 
     @app.get("/api/sweeps/{name}/points", tags=["frontier"], response_model=schemas.Columns)
-    def points(name: SweepName, since: int = 0) -> dict[str, Any]:
+    def points(name: SweepName, since: int = 0) -> Response:
         """All points by column, or those from a row on."""
-        return reader.cloud(name).payload(since=max(since, 0))
+        cloud = reader.cloud(name)
+        content = as_json(cloud.payload(since)) if since > 0 else cloud.all_json()
+        return Response(content, media_type="application/json")
 
     @app.get("/api/sweeps/{name}/points/{trial}/{cut}", tags=["frontier"])
     def point(name: SweepName, trial: int, cut: str) -> schemas.PointDetail:
@@ -158,9 +162,11 @@ def _add_page(app: FastAPI) -> None:
     """Every view's address is the page itself; its script reads the address."""
 
     @app.get("/assets/plotly.js", include_in_schema=False)
-    def plotly() -> Response:
-        headers = {"Cache-Control": "private, max-age=86400"}
-        return Response(_plotly(), media_type="text/javascript", headers=headers)
+    def plotly(request: Request) -> Response:
+        headers = {"Cache-Control": "private, max-age=86400", "Vary": "Accept-Encoding"}
+        packed = "gzip" in request.headers.get("accept-encoding", "")
+        packing = {"Content-Encoding": "gzip"} if packed else {}
+        return Response(plotly_js(packed=packed), media_type="text/javascript", headers=headers | packing)
 
     @app.get("/assets/{name}", include_in_schema=False)
     def asset(name: str) -> Response:
@@ -178,10 +184,12 @@ def _add_page(app: FastAPI) -> None:
 
 
 @cache
-def _plotly() -> bytes:
+def plotly_js(*, packed: bool) -> bytes:
+    """The script of the installed plotly; packed once, which takes longer than everything else that a page needs."""
     from plotly.offline import get_plotlyjs
 
-    return str(get_plotlyjs()).encode()
+    script = str(get_plotlyjs()).encode()
+    return gzip.compress(script, 6) if packed else script
 
 
 def _preset_text(name: str) -> str:

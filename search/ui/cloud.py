@@ -15,6 +15,7 @@ from sparsweep.search.caption import timing_of
 from sparsweep.search.curve import LiveFront, search_axes
 from sparsweep.search.delivery import frontier_indexed, frontier_over
 from sparsweep.search.frontier import Frontier
+from sparsweep.search.overview import Tally
 from sparsweep.search.sweep_folder import SweepFolder, Where, points_of, with_measured
 from sparsweep.spaces.sweep_file import SweepFile
 from sparsweep.trainables.point import Point
@@ -55,17 +56,20 @@ class Cloud:
     columns: dict[str, list[Any]] = field(default_factory=dict)
     """`trial`, `cut`, `low` and `high` (mean accuracy over seeds, less and plus a deviation), and FIGURES."""
     history: list[tuple[int, int, float]] = field(default_factory=list)
-    """(trials ended, end in ms, hypervolume) in the order of ending."""
+    """(trials ended, end in ms, hypervolume) in the order of ending: each time it grew, and the last."""
     damaged: dict[int, str] = field(default_factory=dict)
     """Trials whose record cannot be read, with the reason."""
     front: list[int] = field(default_factory=list)
     """Rows of the frontier, by accuracy descending."""
     frontier: Frontier | None = None
+    tally: Tally | None = None
+    """Of the records that were read; None before the first look."""
     _stamps: dict[int, Stamp] = field(default_factory=dict, repr=False)
     _measured: tuple[int, Mapping[str, Mapping[str, Any]]] = field(default=(0, {}), repr=False)
     _rows: dict[str, int] = field(default_factory=dict, repr=False)
     """By point id its row."""
     _live: LiveFront | None = field(default=None, repr=False)
+    _packed: tuple[int, bytes] = field(default=(-1, b""), repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     @property
@@ -99,7 +103,7 @@ class Cloud:
         self.rewritten = self.version + 1
         for known in (self.trials, self.columns, self.history, self.damaged, self._stamps, self._rows):
             known.clear()
-        self._live = None
+        self._live = self.tally = None
 
     def _measured_ns(self) -> int:
         with suppress(OSError):
@@ -122,6 +126,7 @@ class Cloud:
 
     def _read(self, sweep: SweepFile, where: Where, stamps: Mapping[int, Stamp]) -> None:
         store = self.folder.store(where)
+        self.tally = self.tally or Tally(sweep)
         records = []
         for number, stamp in stamps.items():
             self._stamps[number] = stamp
@@ -136,6 +141,8 @@ class Cloud:
             self._take(record, sweep)
 
     def _take(self, record: TrialRecord, sweep: SweepFile) -> None:
+        assert self.tally is not None
+        self.tally.take(record)
         self.trials[record.number] = TrialLine(
             number=record.number, method=record.method, setting=dict(record.setting), state=record.state,
             reason=record.reason, started_ms=record.started_ms, ended_ms=record.ended_ms,
@@ -143,6 +150,8 @@ class Cloud:
         if self._live is None:
             self._live = LiveFront(search_axes(sweep.objectives.directions))
         volume = self._live.take(record.points) if record.points else self._live.headline
+        if len(self.history) > 1 and self.history[-2][2] == self.history[-1][2]:
+            self.history.pop()  # only where it grew, and as it is now
         self.history.append((len(self.trials), record.ended_ms, volume))
         for point in with_measured(record.points, self._measured[1]):
             row = self._rows.setdefault(point.id, len(self._rows))
@@ -176,6 +185,13 @@ class Cloud:
             self.frontier, _ = frontier_indexed(sweep, self.folder, where)
         self.front = [self._rows[point.id] for point in self.frontier.points if point.id in self._rows]
 
+    def all_json(self) -> bytes:
+        """`payload()` as JSON; made once a version, however many ask for it."""
+        if self._packed[0] != self.version:
+            payload = self.payload()
+            self._packed = (payload["version"], as_json(payload))
+        return self._packed[1]
+
     def payload(self, since: int = 0) -> dict[str, Any]:
         """Rows from `since` on, with everything that is told of the whole; plain data."""
         with self._lock:
@@ -190,10 +206,15 @@ class Cloud:
             }  # fmt: skip
 
 
+def as_json(data: Any) -> bytes:
+    """Without what JSON has not, and without spaces."""
+    return json.dumps(data, allow_nan=False, separators=(",", ":")).encode()
+
+
 def _plain(line: TrialLine) -> dict[str, Any]:
     return {"method": line.method, "setting": dict(line.setting), "ended_ms": line.ended_ms}
 
 
 def as_event(name: str, data: Mapping[str, Any] | Sequence[Any]) -> bytes:
     """A server-sent event."""
-    return f"event: {name}\ndata: {json.dumps(data, allow_nan=False, separators=(',', ':'))}\n\n".encode()
+    return b"event: %s\ndata: %s\n\n" % (name.encode(), as_json(data))

@@ -81,7 +81,7 @@ class Live:
                 await asyncio.sleep(self.every_s)
                 continue
             if known is not None and cloud.version != known[0]:
-                self._tell(watch, await asyncio.to_thread(_points_event, cloud, known))
+                self._tell(watch, await asyncio.to_thread(told_of, cloud, known))
             if now != state:
                 self._tell(watch, f"event: state\ndata: {now}\n\n".encode())
             known, state = (cloud.version, cloud.count), now
@@ -98,7 +98,7 @@ class Live:
                 queue.put_nowait(None)
 
 
-def _points_event(cloud: Cloud, known: tuple[int, int]) -> bytes:
+def told_of(cloud: Cloud, known: tuple[int, int]) -> bytes:
     """The rows that are new; where earlier rows changed, word to read them all."""
     version, count = known
     if cloud.rewritten > version or cloud.count < count:

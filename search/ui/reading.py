@@ -10,7 +10,7 @@ from typing import Any
 
 from sparsweep.search.curve import search_axes
 from sparsweep.search.home import Home
-from sparsweep.search.overview import state_of
+from sparsweep.search.overview import Tally, state_of, tally_of
 from sparsweep.search.published import points_for
 from sparsweep.search.sweep_folder import SweepFolder, task_of, with_measured
 from sparsweep.search.ui.cloud import Cloud
@@ -51,9 +51,17 @@ class Reader:
 
     def state(self, folder: SweepFolder) -> SweepState:
         try:
-            return SweepState(**state_of(folder), **_told(folder))
+            return SweepState(**state_of(folder, self._tally), **_told(folder))
         except ValueError as fault:
             return SweepState(sweep=folder.name, state="unreadable", fault=str(fault))
+
+    def _tally(self, folder: SweepFolder) -> Tally:
+        """From what was read already, where somebody looks at the sweep."""
+        known = self._clouds.get(folder.name)
+        if known is None:
+            return tally_of(folder)
+        known.refresh()
+        return known.tally or tally_of(folder)
 
     def detail(self, name: str) -> SweepDetail:
         """Raises NotThereError, and ValueError where the sweep cannot be read."""

@@ -29,7 +29,7 @@ def serve(options: argparse.Namespace) -> int:
     print(f"sparsweep ui on {_address(options.host, listening.getsockname()[1], guard)}", flush=True)
     if not is_loopback(options.host):
         print("whoever has this address can start sweeps, which run code: keep it to yourself", file=sys.stderr)
-    threading.Thread(target=_warm_up, args=(home,), daemon=True).start()
+    threading.Thread(target=_warm_up, daemon=True).start()
     server.run(sockets=[listening])
     return 0
 
@@ -56,7 +56,10 @@ def _address(host: str, port: int, guard: Guard) -> str:
     return f"http://{shown}:{port}/{token}"
 
 
-def _warm_up(home: Home) -> None:
-    """Imports what the first click on a point needs, which takes seconds."""
+def _warm_up() -> None:
+    """Does what the first visitor would wait for: packs plotly, and imports what the first click on a point needs."""
+    from sparsweep.search.ui.app import plotly_js
+
+    plotly_js(packed=True)
     import sparsweep.trainables.compact.architecture
     import sparsweep.trainables.measures.macs  # noqa: F401

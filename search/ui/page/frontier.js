@@ -1,6 +1,7 @@
 // The trade-off itself: points, frontier, published points, filters; live while the sweep runs.
 
 import { ask, name } from "/assets/api.js";
+import { Cloud } from "/assets/cloud.js";
 import { choice, element, heading, labelled, link, paragraph, table, tell } from "/assets/dom.js";
 import { FIGURES, setting, shown } from "/assets/figures.js";
 import { colour, layout, OPTIONS, plain, plotly } from "/assets/plots.js";
@@ -9,14 +10,14 @@ import { Points } from "/assets/points.js";
 
 const METHODS = ["#0b5fa5", "#2b8a3e", "#862e9c", "#c2255c", "#087f8c", "#a67c00", "#5c677d"];
 const TICKS = { share: { tickformat: ".4~p" }, ratio: { ticksuffix: "x" }, count: { tickformat: "~s" }, bytes: { tickformat: "~s", ticksuffix: "B" }, ms: { ticksuffix: " ms" } };
-const FEW = 1500;  // points that are drawn as they are; more are drawn by the graphics processor
+const REST = "#8a97a6";
 
 export async function frontier(page, sweepName) {
   const given = new URLSearchParams(location.search);
-  const [detail, points] = [await ask(`/sweeps/${name(sweepName)}`), new Points(sweepName)];
-  await points.load();
+  const points = new Points(sweepName);
   const others = (given.get("with") ?? "").split(",").filter(each => each && each !== sweepName).map(each => new Points(each));
-  await Promise.all(others.map(each => each.load()));
+  plotly();
+  const [detail] = await Promise.all([ask(`/sweeps/${name(sweepName)}`), ...[points, ...others].map(each => each.load())]);
   const known = () => Object.keys(FIGURES).filter(figure => points.has(figure));
   const axes = Object.keys(detail.objectives).filter(figure => figure !== "accuracy" && points.has(figure));
   const chosen = {
@@ -26,6 +27,7 @@ export async function frontier(page, sweepName) {
   let filters = filtersOf(given.get("keep")), drawnCount = 0, Plotly;
 
   const plot = element("div", { className: "plot", role: "img", "aria-label": "points of the sweep; the table below tells the same" });
+  const cloud = new Cloud(plot, ({ of, row }) => hover(of, row), ({ of, row }) => choose(of, row));
   const parallel = element("div", { className: "plot small" }), listed = element("div"), one = element("section", { "aria-live": "polite" });
   const timed = paragraph("", "soft"), headline = element("p", { className: "soft" }), controls = element("div", { className: "row" });
 
@@ -53,34 +55,45 @@ export async function frontier(page, sweepName) {
     dispatchEvent(new CustomEvent("go", { detail: `${location.pathname}?${query}` }));
   }
 
-  const passes = (of, row) => Object.entries(filters).every(([figure, ranges]) => {
-    const value = of.column(figure)[row];
-    return value !== null && ranges.some(([low, high]) => low <= value && value <= high);
+  const passes = (limits, row) => limits.every(([values, ranges]) => {
+    const value = values[row];
+    return value !== null && value !== undefined && ranges.some(([low, high]) => low <= value && value <= high);
   });
 
-  function traces(of, at) {
-    const { x, y, c } = chosen, rows = [];
+  // The rows that can be drawn: those of the frontier, and the rest.
+  function split(of) {
+    const xs = of.column(chosen.x), ys = of.column(chosen.y), front = [], rest = [];
+    const limits = Object.entries(filters).map(([figure, ranges]) => [of.column(figure), ranges]);
     for (let row = 0; row < of.count; row++)
-      if (of.column(x)[row] !== null && of.column(y)[row] !== null && passes(of, row)) rows.push(row);
-    const rest = rows.filter(row => !of.front.has(row)), front = rows.filter(row => of.front.has(row));
+      if (xs[row] !== null && ys[row] !== null && passes(limits, row)) (of.front.has(row) ? front : rest).push(row);
+    return { front, rest };
+  }
+
+  function behind(of, rest) {
+    const xs = of.column(chosen.x), ys = of.column(chosen.y);
+    return { colour: REST, xs: rest.map(row => xs[row]), ys: rest.map(row => ys[row]), mark: at => ({ of, row: rest[at] }) };
+  }
+
+  function traces(of, at, front) {
+    const { x, y, c } = chosen;
     const own = at ? `${of.sweep}: ` : "", base = METHODS[at % METHODS.length];
-    const cloud = (some, title, marker, more = {}) => ({
-      type: rows.length > FEW && some === rest && webgl() ? "scattergl" : "scatter", mode: "markers", name: plain(title), x: some.map(row => of.column(x)[row]),
-      y: some.map(row => of.column(y)[row]), marker, customdata: some, hoverinfo: "text", text: some.map(row => hover(of, row)), of, ...more,
+    const marks = (some, title, marker) => ({
+      type: "scatter", mode: "markers", name: plain(title), x: some.map(row => of.column(x)[row]), y: some.map(row => of.column(y)[row]), marker,
+      customdata: some, hoverinfo: "text", text: some.map(row => hover(of, row).map((line, first) => (first ? plain(line) : `<b>${plain(line)}</b>`)).join("<br>")), of,
     });
     const steps = staircase(front.map(row => [of.column(x)[row], of.column(y)[row]]), x, y);
-    const found = [cloud(rest, `${own}dominated or not feasible`, { color: "#8a97a6", opacity: 0.4, size: 5 })];
+    const found = at ? [] : [{ type: "scatter", mode: "markers", name: "dominated or not feasible", x: [null], y: [null], marker: { color: REST, opacity: 0.5, size: 6, symbol: "square" }, hoverinfo: "skip" }];
     found.push({ type: "scatter", mode: "lines", x: steps.map(each => each[0]), y: steps.map(each => each[1]), hoverinfo: "skip", showlegend: false,
                  line: { shape: "hv", color: base, width: 2, dash: at ? "dot" : "solid" } });
     if (y === "accuracy") found.push(bars(of, front, x));
     if (c === "method") {
       for (const method of new Set(front.map(row => of.trial(row).method))) {
         const index = methodsSeen(method);
-        found.push(cloud(front.filter(row => of.trial(row).method === method), `${own}frontier, ${method}`,
+        found.push(marks(front.filter(row => of.trial(row).method === method), `${own}frontier, ${method}`,
           { color: METHODS[index % METHODS.length], size: 10, symbol: at ? "diamond" : "circle", line: { color: colour("ground"), width: 1 } }));
       }
     } else {
-      found.push(cloud(front, `${own}frontier`, { color: front.map(row => of.column(c)[row]), colorscale: "Viridis", size: 11, showscale: at === 0,
+      found.push(marks(front, `${own}frontier`, { color: front.map(row => of.column(c)[row]), colorscale: "Viridis", size: 11, showscale: at === 0,
         colorbar: { title: { text: FIGURES[c].label }, thickness: 12 }, symbol: at ? "diamond" : "circle", line: { color: colour("ground"), width: 1 } }));
     }
     return found;
@@ -102,13 +115,15 @@ export async function frontier(page, sweepName) {
              marker: { symbol: "x", size: 8, color: colour("warn") }, hoverinfo: "text", text: rows.map(each => `${plain(each.method)}<br>${plain(each.source)}`) };
   }
 
+  // Around the frontier, or around all points; better is always right and up.
   function axis(figure) {
-    const { axis: title, kind, better } = FIGURES[figure];
-    const front = points.data.front.filter(row => points.column("cut")[row] !== "dense").map(row => points.column(figure)[row]).filter(value => value !== null);
-    const low = Math.min(...front), high = Math.max(...front), room = Math.max(0.15 * (high - low), 0.01 * Math.abs(high), 1e-9);
-    const framed = better > 0 ? [low - room, high + room] : [high + room, low - room];
-    const range = chosen.all || !front.length ? { autorange: better > 0 ? true : "reversed" } : { range: framed, autorange: false };
-    return { title: { text: title }, ...TICKS[kind], ...range };
+    const { axis: title, kind, better } = FIGURES[figure], cuts = points.column("cut"), column = points.column(figure);
+    const framed = chosen.all || !points.front.size ? [...column.keys()] : points.data.front.filter(row => cuts[row] !== "dense");
+    let low = Infinity, high = -Infinity;
+    for (const row of framed) if (column[row] !== null) { low = Math.min(low, column[row]); high = Math.max(high, column[row]); }
+    if (low > high) [low, high] = [0, 1];
+    const room = Math.max((chosen.all ? 0.04 : 0.15) * (high - low), 0.01 * Math.abs(high), 1e-9);
+    return { title: { text: title }, ...TICKS[kind], autorange: false, range: better > 0 ? [low - room, high + room] : [high + room, low - room] };
   }
 
   async function draw() {
@@ -119,15 +134,19 @@ export async function frontier(page, sweepName) {
       shapes: [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: best, y1: best, line: { dash: "dash", width: 1, color: colour("soft") } }],
       annotations: [{ xref: "paper", x: 0, y: best, text: "dense", showarrow: false, xanchor: "left", yanchor: "bottom", font: { color: colour("soft") } }],
     };
-    const drawn = [...traces(points, 0), ...others.flatMap((each, at) => traces(each, at + 1)), published()];
-    await Plotly.react(plot, drawn, layout({ xaxis: axis(chosen.x), yaxis: axis(chosen.y), uirevision: `${chosen.x} ${chosen.y} ${chosen.all}`, ...marks }), OPTIONS);
+    const parts = [points, ...others].map(of => ({ of, ...split(of) }));
+    const drawn = [...parts.flatMap(({ of, front }, at) => traces(of, at, front)), published()];
+    cloud.put(parts.map(({ of, rest }) => behind(of, rest)));
+    await Plotly.react(plot, drawn, layout({ xaxis: axis(chosen.x), yaxis: axis(chosen.y), uirevision: `${chosen.x} ${chosen.y} ${chosen.all}`, ...marks }), { ...OPTIONS, modeBarButtonsToRemove: [...OPTIONS.modeBarButtonsToRemove, "toImage"] });
     if (!plot.dataset.listens) {
       plot.dataset.listens = "yes";
+      cloud.listen();
       plot.on("plotly_click", event => {
         const { customdata, data } = event.points[0];
         if (data.of) choose(data.of, customdata);
       });
     }
+    cloud.paint();
     headline.textContent = `${points.front.size} of ${points.count} points on the frontier; hypervolume ${points.data.hypervolume.toFixed(4)} (accuracy x ${detail.axes[0].replaceAll("_", " ")})`
       + (Object.keys(points.data.damaged ?? {}).length ? `; ${Object.keys(points.data.damaged).length} records cannot be read` : "");
     timed.textContent = [chosen.x, chosen.y, chosen.c].some(figure => figure === "speedup" || figure === "latency_ms")
@@ -138,7 +157,8 @@ export async function frontier(page, sweepName) {
 
   function list() {
     const figures = ["accuracy", "test_accuracy", "sparsity", "macs_removed", "speedup", "size_bytes"].filter(figure => points.has(figure));
-    const rows = points.data.front.filter(row => passes(points, row));
+    const rows = split(points).front, order = new Map(points.data.front.map((row, at) => [row, at]));
+    rows.sort((one, other) => order.get(one) - order.get(other));
     listed.replaceChildren(table(`the frontier of ${sweepName}: Enter shows a point`, [...figures.map(figure => FIGURES[figure].label), "point", "method"],
       rows.map(row => [...figures.map(figure => shown(figure, points.column(figure)[row]) + band(row, figure)), points.id(row), points.trial(row).method]),
       { textual: [figures.length, figures.length + 1], choose: at => choose(points, rows[at]), chosen: rows.findIndex(row => points.id(row) === chosen.point) }));
@@ -184,7 +204,7 @@ export async function frontier(page, sweepName) {
       });
       const began = performance.now();
       keep();
-      draw().then(() => performance.measure("filter", { start: began }));
+      draw().then(() => requestAnimationFrame(() => performance.measure("filter", { start: began })));
     });
   }
 
@@ -192,27 +212,34 @@ export async function frontier(page, sweepName) {
     fill();
     await draw();
     // what is being dragged is left alone; the axes take in what has come since
-    if (points.count > 1.05 * drawnCount && !parallel.matches(":hover")) await coordinates();
+    if (inView && points.count > 1.05 * drawnCount && !parallel.matches(":hover")) await coordinates();
   };
+  // The axes to filter by take longer to draw than the frontier: they wait until one scrolls to them.
+  let inView = false;
+  const sight = new IntersectionObserver(entries => {
+    if (!entries.some(entry => entry.isIntersecting) || inView || !points.count) return;
+    inView = true;
+    coordinates();
+  }, { rootMargin: "100px" });
   points.said = (text, state) => { tell(text, text ? "fault" : ""); if (state) page.dataset.state = state.state; };
   page.append(heading(1, `Frontier of ${sweepName}`), element("p", {}, link(`/sweeps/${name(sweepName)}`, "the sweep"), " · ", link(`/models/${name(detail.model)}`, `pick from model ${detail.model}`)),
-    headline, controls, timed, element("div", { className: "two" }, plot, one), heading(2, "Filter"), paragraph("Drag along an axis to keep what lies there; click it to let go.", "soft"), parallel, heading(2, "Points of the frontier"), listed);
+    headline, controls, timed, element("div", { className: "two" }, cloud.stage, one), heading(2, "Filter"), paragraph("Drag along an axis to keep what lies there; click it to let go.", "soft"), parallel, heading(2, "Points of the frontier"), listed);
   if (!points.count) headline.textContent = "no trial has ended yet: points appear here as they do";
   fill();
   page.addEventListener("shown", async () => {
     await draw();
-    if (points.count) await coordinates();
+    sight.observe(parallel);
     if (chosen.point) { const [trial, cut] = chosen.point.split("/"); await view(sweepName, Number(trial), cut); }
   }, { once: true });
   const ends = [points.follow()];
   const dark = matchMedia("(prefers-color-scheme: dark)");
   dark.addEventListener("change", draw);
-  return () => { ends.forEach(end => end()); dark.removeEventListener("change", draw); };
+  return () => { cloud.leave(); sight.disconnect(); ends.forEach(end => end()); dark.removeEventListener("change", draw); };
 
   function hover(of, row) {
     const lines = ["accuracy", "test_accuracy", "sparsity", "macs_removed", "speedup", "size_bytes"].filter(figure => of.column(figure)[row] !== null)
       .map(figure => `${FIGURES[figure].label}: ${shown(figure, of.column(figure)[row])}`);
-    return [`<b>${plain(of.trial(row).method)} ${plain(of.id(row))}</b>`, ...lines, ...setting(of.trial(row).setting).map(plain)].join("<br>");
+    return [`${of.trial(row).method} ${of.id(row)}`, ...lines, ...setting(of.trial(row).setting)];
   }
 }
 
