@@ -60,14 +60,10 @@ class Models:
 
     def pick(self, name: str, wish: Wish) -> Picked:
         """Raises NotThereError; ValueError where a wish cannot be read or nobody has the figure."""
-        from sparsweep.search.devices import measured_on
+        from sparsweep.search.devices import peers_of
 
         wishes = [Constraint.parse(text, allow_test_accuracy=True) for text in wish.where]
-        versions = self._versions(self._registry(), name)
-        newest = versions[-1].fingerprint if versions else None
-        peers = [info for info in versions if info.fingerprint == newest]
-        if wish.device is not None:
-            peers = measured_on(wish.device, name, peers)
+        peers = peers_of(name, self._versions(self._registry(), name), wish.device)
         found = pick([candidate(info) for info in peers], wishes, best=wish.best or "knee")
         command = command_of(name, wish)
         if isinstance(found, NothingFits):
