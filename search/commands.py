@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -28,28 +27,20 @@ LONGEST_NUMBER = 18
 
 def run(options: argparse.Namespace) -> int:
     """Starts a sweep, or goes on with one of the same name and the same search."""
-    from sparsweep.search.catalogue import catalogue
-    from sparsweep.search.sweep_folder import SweepFolder
-    from sparsweep.spaces.catalogue import is_plug_in
-    from sparsweep.spaces.load import Overrides, load_sweep
+    from sparsweep.search.starting import new_job
+    from sparsweep.spaces.load import Overrides
 
     overrides = Overrides(
         name=options.name, epochs=options.epochs, seed=options.seed, warm_start=options.warm_start, **_budget(options)
     )
-    here = Path.cwd()
-    sweep = load_sweep(options.sweep, catalogue(here), overrides=overrides)
-    home = Home.find()
-    if options.adopt:
-        from sparsweep.search.away import adopt
-
-        here = adopt(here, home.sweep(sweep.name))
-    code_root = str(here) if any(map(is_plug_in, sweep.methods)) else None
-    where = replace(_where(options), code_root=code_root)
-    return _work(_job(sweep, where, SweepFolder(home.sweep(sweep.name)), home, options))
+    return _work(
+        new_job(options.sweep, overrides, _where(options), Home.find(), inline=options.inline, adopt=options.adopt)
+    )
 
 
 def resume(options: argparse.Namespace) -> int:
     """Goes on with a sweep by name."""
+    from sparsweep.search.starting import job_of
     from sparsweep.search.with_ray.jobs import is_job_server
     from sparsweep.spaces.load import Overrides
 
@@ -61,7 +52,7 @@ def resume(options: argparse.Namespace) -> int:
     given = {name: value for name, value in vars(_where(options)).items() if value is not None}
     if options.storage_path is None:  # the variable is where new sweeps go; this one's trials lie where they lie
         given.pop("storage_path", None)
-    return _work(_job(sweep, replace(stored, **given), folder, home, options))
+    return _work(job_of(sweep, replace(stored, **given), folder, home, inline=options.inline))
 
 
 def _budget(options: argparse.Namespace) -> dict[str, Any]:
@@ -71,26 +62,9 @@ def _budget(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _where(options: argparse.Namespace) -> "Where":
-    from sparsweep.search.sweep_folder import Where, refuse_passwords
+    from sparsweep.search.starting import where_of
 
-    refuse_passwords(vars(options))
-    storage = options.storage_path or os.environ.get("SPARSWEEP_STORAGE_PATH")
-    return Where(
-        tracking_uri=options.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI"),
-        study_storage=options.study_storage or os.environ.get("SPARSWEEP_STUDY_STORAGE"),
-        storage_path=str(Path(storage).expanduser().absolute()) if storage else None,
-        address=options.address or os.environ.get("RAY_ADDRESS"),
-        data_root=str(Path(options.data_root).expanduser().absolute()) if options.data_root else None,
-    )
-
-
-def _job(sweep: Any, where: "Where", folder: "SweepFolder", home: Home, options: argparse.Namespace) -> "Job":
-    from sparsweep.search.sweep import Job
-    from sparsweep.search.sweep_folder import task_of
-
-    if where.data_root is not None and not os.access(where.data_root, os.R_OK | os.X_OK):
-        raise ValueError(f"--data-root {where.data_root} is not a folder that can be read: name the folder of the data")
-    return Job(sweep=sweep, where=where, folder=folder, home=home, task=task_of(sweep, where), inline=options.inline)
+    return where_of(vars(options))
 
 
 def _work(job: "Job") -> int:
@@ -414,17 +388,9 @@ def _or_there(command: Callable[[argparse.Namespace], int]) -> Callable[[argpars
 
 
 def _folder(home: Home, name: str) -> "SweepFolder":
-    """The sweep of this name; ValueError names the place that was searched and the near names."""
-    from sparsweep.search.sweep_folder import SweepFolder
-    from sparsweep.spaces.faults import nearest, shown
-    from sparsweep.spaces.sweep_file import is_name
+    from sparsweep.search.sweep_folder import sweep_in
 
-    folder = SweepFolder(home.sweep(name))
-    if not is_name(name) or not folder.exists():
-        known = home.sweeps()
-        listed = f"; there is {', '.join(known)}" if known else "; there is none yet"
-        raise ValueError(f"no sweep {shown(name)} in {home.path}{nearest(name, known)}{listed}")
-    return folder
+    return sweep_in(home, name)
 
 
 COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {

@@ -84,6 +84,17 @@ def frontier_on(
     return Frontier.of(model, [point for point in points if point], objectives, constraints), missing
 
 
+def peers_of(model: str, versions: Sequence["ModelVersionInfo"], device: str | None) -> list["ModelVersionInfo"]:
+    """The versions that a pick chooses among: those of the newest one's task, with their figures on a device if named.
+
+    Raises:
+        ValueError: none was measured on that device.
+    """
+    newest = versions[-1].fingerprint if versions else None
+    peers = [info for info in versions if info.fingerprint == newest]
+    return peers if device is None else measured_on(device, model, peers)
+
+
 def measured_on(device: str, model: str, versions: Sequence["ModelVersionInfo"]) -> list["ModelVersionInfo"]:
     """Those that were measured on a device, with their figures there. Raises ValueError where none was."""
     there = [found for info in versions if (found := on_device(info, device)) is not None]

@@ -93,7 +93,7 @@ def export(registry: "Registry", info: "ModelVersionInfo", wish: Wish) -> Export
         space = tempfile.TemporaryDirectory(dir=_ground(settled), prefix=f".{settled.name}.")
     with space as beside, ThreadPoolExecutor(PROCESSES) as pool:
         trusted, made = Path(beside) / "trusted", Path(beside) / "made"
-        _fetch(registry, info, trusted)
+        fetch_trusted(registry, info, trusted)
         made.mkdir()
         try:
             with _writing(wish.folder):
@@ -146,8 +146,8 @@ def _ground(folder: Path) -> Path:
     return next(parent for parent in folder.parents if parent.exists())
 
 
-def _fetch(registry: "Registry", info: "ModelVersionInfo", folder: Path) -> None:
-    """Copies the version's trusted form. Raises ValueError where it has none, or no graph."""
+def fetch_trusted(registry: "Registry", info: "ModelVersionInfo", folder: Path) -> None:
+    """Copies the version's trusted form into a new folder. Raises ValueError where it has none, or no graph."""
     from sparsweep.trainables.delivery.formats import TRUSTED
 
     what = f"version {info.version} of {info.model}"

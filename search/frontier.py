@@ -13,12 +13,15 @@ from sparsweep.search.curve import headline
 from sparsweep.search.dominance import non_dominated, oriented, volume
 from sparsweep.search.figures import Objectives
 from sparsweep.spaces.constraint import Constraint
-from sparsweep.trainables.point import Point
+from sparsweep.trainables.point import NUMBERS, Point
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 _OF_THE_DENSE = {"sparsity": 0.0, "layer_sparsity": 0.0, "macs_removed": 0.0, "size_removed": 0.0, "speedup": 1.0}
+_WORDS = ("point", "method", "version")
+_ALWAYS = (*(name for name in NUMBERS[:-2] if name != "trial"), "macs_removed", "size_removed")
+"""Figures that every point has."""
 _MACS_PLANE = {"objectives": {"accuracy": "max", "macs_removed": "max"}}
 
 
@@ -132,15 +135,8 @@ class Frontier:
         )
 
     def to_pandas(self) -> "DataFrame":
-        """A row a point: its figures under their own names, its setting's knobs as `setting.KNOB`."""
-        import pandas
-
-        rows = []
-        for point in self.points:
-            knobs = {f"setting.{name}": value for name, value in point.setting.items() if name != "method"}
-            told = {"point": point.id, "method": point.method, "version": point.model_version}
-            rows.append({**told, **{n: v for n, v in point.figures().items() if n != "trial"}, **knobs})
-        return pandas.DataFrame(rows)
+        """A row a point (`table_of`)."""
+        return table_of(self.points)
 
     def _repr_html_(self) -> str:
         """How a notebook shows it."""
@@ -163,6 +159,21 @@ class Frontier:
                 "reference": {"accuracy": 0.0, "macs_removed": 0.0},
             },
         }
+
+
+def table_of(points: Sequence[Point]) -> "DataFrame":
+    """A row a point: its figures under their own names, its setting's knobs as `setting.KNOB`.
+
+    What was not measured is NaN. Without points the columns that every point has are there.
+    """
+    import pandas
+
+    rows = []
+    for point in points:
+        knobs = {f"setting.{name}": value for name, value in point.setting.items() if name != "method"}
+        told = {"point": point.id, "method": point.method, "version": point.model_version}
+        rows.append({**told, **{n: v for n, v in point.figures().items() if n != "trial"}, **knobs})
+    return pandas.DataFrame(rows) if rows else pandas.DataFrame(columns=[*_WORDS, *_ALWAYS])
 
 
 def _point_as_json(point: Point) -> dict[str, Any]:

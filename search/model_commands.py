@@ -35,7 +35,7 @@ def pick(options: argparse.Namespace) -> int:
         raise ValueError(f"--format {options.format} needs a folder: add --export DIR")
     wish = Wish.checked(options.export, options.format) if options.export is not None else None
     registry = open_registry(options, address.model)
-    picked = _picked(registry, address, wishes, options.best, options.device)
+    picked = version_picked(registry, address, wishes, options.best, options.device)
     if isinstance(picked, NothingFits):
         return _nothing(picked, options.json)
     info = next(v for v in registry.versions(address.model) if v.version == str(picked.chosen.version))
@@ -57,15 +57,18 @@ def pick(options: argparse.Namespace) -> int:
     return 0
 
 
-def _picked(
+def version_picked(
     registry: "Registry", address: "ModelAddress", wishes: Sequence["Constraint"], best: str | None, device: str | None
 ) -> "Pick | NothingFits":
     """The version that an address names, or of the newest task's versions the one that satisfies the wish.
 
     Args:
         device: whose speedups and latencies count; None takes those of the sweep.
+
+    Raises:
+        ValueError: there is no such model or version, or nobody has the figure that is asked for.
     """
-    from sparsweep.search.devices import measured_on
+    from sparsweep.search.devices import peers_of
     from sparsweep.search.model_address import resolve
     from sparsweep.search.pick import Pick, pick
     from sparsweep.search.standing import candidate
@@ -77,11 +80,7 @@ def _picked(
             )
         named = candidate(resolve(registry, address))
         return Pick(chosen=named, reason=f"version {named.version} was named", runner_up=None, next_best="")
-    versions = registry.versions(address.model)
-    newest = versions[-1].fingerprint if versions else None
-    peers = [info for info in versions if info.fingerprint == newest]
-    if device is not None:
-        peers = measured_on(device, address.model, peers)
+    peers = peers_of(address.model, registry.versions(address.model), device)
     return pick([candidate(info) for info in peers], wishes, best=best or "knee")
 
 
@@ -139,22 +138,30 @@ def measure(options: argparse.Namespace) -> int:
 
 
 def open_registry(options: argparse.Namespace, model: str) -> "Registry":
-    """The registry that the options or the environment name, or the embedded one.
-
-    Raises:
-        ValueError: nobody answers there, or nothing was ever registered here.
-    """
-    from sparsweep.search import with_mlflow
+    """The registry that the options or the environment name, or the embedded one. Raises ValueError (`registry_at`)."""
     from sparsweep.search.sweep_folder import refuse_passwords
 
     refuse_passwords(vars(options))
     home = Home.find()
-    uri = options.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or home.tracking_uri
-    if uri == home.tracking_uri and not (home.path / "mlflow.db").exists():
+    return registry_at(options.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or home.tracking_uri, home, model)
+
+
+def registry_at(tracking_uri: str, home: Home, model: str) -> "Registry":
+    """The registry behind a tracking address.
+
+    Args:
+        model: that is asked for; it is told where there is none.
+
+    Raises:
+        ValueError: nobody answers there, or it is the embedded one and nothing was ever registered.
+    """
+    from sparsweep.search import with_mlflow
+
+    if tracking_uri == home.tracking_uri and not (home.path / "mlflow.db").exists():
         raise ValueError(f"no model {model}: there is no registry in {home.path}; run a sweep there first")
     with_mlflow.settle()
-    with_mlflow.reachable(uri)
-    return with_mlflow.Registry.open(tracking_uri=uri)
+    with_mlflow.reachable(tracking_uri)
+    return with_mlflow.Registry.open(tracking_uri=tracking_uri)
 
 
 def _versions(registry: "Registry", address: "ModelAddress") -> list["ModelVersionInfo"]:

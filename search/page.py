@@ -68,7 +68,18 @@ def frontier_html(frontier: Frontier) -> str:
     """The frontier as a heading and a table, for a notebook; texts of users stay text."""
     told = f"{len(frontier.points)} points on the frontier of {frontier.sweep}"
     volume = f"hypervolume {frontier.macs_hypervolume:.4f} (accuracy x MACs removed)"
-    return f"<p><b>{escape(told)}</b>; {volume}</p>\n<table>\n{_table(frontier)}\n</table>"
+    return f"<p><b>{escape(told)}</b>; {volume}</p>\n{table_html(frontier)}"
+
+
+def table_html(frontier: Frontier, most: int | None = None) -> str:
+    """The frontier's table; texts of users stay text.
+
+    Args:
+        most: shows no more points than that, those with an alias first, and tells how many are left out.
+    """
+    left_out = 0 if most is None else max(len(frontier.points) - most, 0)
+    more = f"\n<p>and {left_out} more</p>" if left_out else ""
+    return f"<table>\n{_table(frontier, most)}\n</table>{more}"
 
 
 def _embedded(content: Any) -> str:
@@ -128,11 +139,17 @@ def _setting(point: Point) -> list[tuple[str, str]]:
     return [(name, text) for name, text in texts.items() if name != "method"]
 
 
-def _table(frontier: Frontier) -> str:
+def _table(frontier: Frontier, most: int | None = None) -> str:
     named = aliases(frontier.points, frontier.objectives)
     heads = "".join(f"<th>{escape(WORDINGS[name].label)}</th>" for name in _HEADS)
     words = "".join(f'<th class="text">{head}</th>' for head in ("trial/cut", "method", "version", "setting"))
-    body = "\n".join(_row(point, [alias for alias, one in named.items() if one == point]) for point in frontier.points)
+    first = sorted(frontier.points, key=lambda point: point not in named.values())[:most]
+    shown_now = {point.id for point in first}
+    body = "\n".join(
+        _row(point, [alias for alias, one in named.items() if one == point])
+        for point in frontier.points
+        if point.id in shown_now
+    )
     return f"<thead><tr>{heads}{words}</tr></thead>\n<tbody>\n{body}\n</tbody>"
 
 

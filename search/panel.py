@@ -21,7 +21,7 @@ def draw(panel: Any, figure: str, frontier: Frontier, all_points: Sequence[Point
     rest = [p for p in all_points if p.id not in on_front and figure in p.figures()]
     front = [p for p in frontier.points if figure in p.figures()]
     panel.scatter(*_columns(rest, figure), s=11, color=FAINT, alpha=0.35, linewidths=0, zorder=2)
-    steps = _staircase(front, figure)
+    steps = staircase(front, figure)
     panel.step(*_columns(steps, figure), where="post", color=FRONT, linewidth=1.6, alpha=0.75, zorder=3)
     bands = [(point.figures()[figure], *band) for point in front if (band := accuracy_band(point)) is not None]
     panel.vlines([x for x, _, _ in bands], [low for _, low, _ in bands], [high for _, _, high in bands],
@@ -51,7 +51,7 @@ def _columns(points: Sequence[Point], figure: str) -> tuple[list[float], list[fl
     return [point.figures()[figure] for point in points], [point.accuracy for point in points]
 
 
-def _staircase(front: Sequence[Point], figure: str) -> list[Point]:
+def staircase(front: Sequence[Point], figure: str) -> list[Point]:
     """The points that are not dominated in this panel's two axes, from the best in `figure` to the most accurate."""
     sign = 1 if WORDINGS[figure].better == "max" else -1
     rows = [(point.accuracy, sign * point.figures()[figure]) for point in front]

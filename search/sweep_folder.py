@@ -19,11 +19,13 @@ from typing import Any
 
 from sparsweep.search.catalogue import catalogue
 from sparsweep.search.frontier_index import FrontierIndex
+from sparsweep.search.home import Home
 from sparsweep.search.lease import Lease, holder_of
 from sparsweep.search.with_mlflow import without_password
+from sparsweep.spaces.faults import nearest, shown
 from sparsweep.spaces.load import Overrides, read_sweep
 from sparsweep.spaces.same_search import differences
-from sparsweep.spaces.sweep_file import SweepFile
+from sparsweep.spaces.sweep_file import SweepFile, is_name
 from sparsweep.trainables.point import Point, latencies
 from sparsweep.trainables.record import TrialRecord, TrialStore, read_whole, write_atomically
 from sparsweep.trainables.tasks import Task
@@ -179,6 +181,16 @@ class SweepFolder:
         for point, figures in notes.items():
             known.setdefault(point, {}).update(figures)
         write_atomically(self.path / "measured.json", json.dumps(known))
+
+
+def sweep_in(home: Home, name: str) -> SweepFolder:
+    """The sweep of this name. Raises ValueError with the place that was searched, the near names and all others."""
+    folder = SweepFolder(home.sweep(name))
+    if not is_name(name) or not folder.exists():
+        known = home.sweeps()
+        listed = f"; there is {', '.join(known)}" if known else "; there is none yet"
+        raise ValueError(f"no sweep {shown(name)} in {home.path}{nearest(name, known)}{listed}")
+    return folder
 
 
 def points_of(records: Iterator[TrialRecord], measured: Mapping[str, Mapping[str, Any]]) -> list[Point]:

@@ -137,7 +137,7 @@ def _add_models(app: FastAPI, models: Models) -> None:
 
     @app.get("/api/models/{model}", tags=["models"])
     def one(model: ModelName, device: str | None = None) -> schemas.Model:
-        """A model's versions, aliases and their history; with a device the versions measured there, as they are there."""
+        """A model's versions, aliases and their history; with a device the versions measured there, as they are."""
         return models.model(model, device)
 
     @app.post("/api/models/{model}/pick", tags=["models"])

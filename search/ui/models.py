@@ -8,7 +8,7 @@ from pathlib import Path
 from shlex import join
 from typing import TYPE_CHECKING
 
-from sparsweep.search.devices import measured_on, records_by_device
+from sparsweep.search.devices import measured_on, peers_of, records_by_device
 from sparsweep.search.pick import NothingFits, pick
 from sparsweep.search.standing import candidate
 from sparsweep.search.ui.reading import NotThereError
@@ -69,11 +69,7 @@ class Models:
     def pick(self, name: str, wish: Wish) -> Picked:
         """Raises NotThereError; ValueError where a wish cannot be read or nobody has the figure."""
         wishes = [Constraint.parse(text, allow_test_accuracy=True) for text in wish.where]
-        versions = self._versions(self._registry(), name)
-        newest = versions[-1].fingerprint if versions else None
-        peers = [info for info in versions if info.fingerprint == newest]
-        if wish.device is not None:
-            peers = measured_on(wish.device, name, peers)
+        peers = peers_of(name, self._versions(self._registry(), name), wish.device)
         found = pick([candidate(info) for info in peers], wishes, best=wish.best or "knee")
         command = command_of(name, wish)
         if isinstance(found, NothingFits):

@@ -22,6 +22,7 @@ from sparsweep.trainables.trial import TrialPlan
 # isort: split
 import ray
 from ray import tune
+from ray.tune import ProgressReporter
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
@@ -189,6 +190,16 @@ class StopWhen(Stopper):  # type: ignore[misc]
         return self.event.is_set()
 
 
+class Silent(ProgressReporter):  # type: ignore[misc]
+    """Says nothing. In a notebook Tune would clear the cell's output for a display of its own, even with verbose=0."""
+
+    def should_report(self, trials: Any, done: bool = False) -> bool:
+        return False
+
+    def report(self, trials: Any, done: bool, *sys_info: str) -> None:
+        """Never called."""
+
+
 def _short_name(trial: Any) -> str:
     """Ray's folder of a trial: empty but for what Ray heard of its death."""
     return f"{trial.config['plan']['number']:05d}"
@@ -216,7 +227,7 @@ def run_trials(
         ),
         run_config=tune.RunConfig(
             name=f"tune-{time.time_ns()}", storage_path=str(scratch), verbose=0, stop=StopWhen(stop),
-            callbacks=[Deaths(searcher)],
+            callbacks=[Deaths(searcher)], progress_reporter=Silent(),
             failure_config=tune.FailureConfig(max_failures=0),
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
         ),

@@ -57,8 +57,8 @@ def looking_lines(home: Path, points: int, repeats: int) -> list[Line]:
         browser = stack.enter_context(chromium())
         ways: list[tuple[str, Callable[[], float], float | None]] = [
             (f"first frontier, {points} points", lambda: until_shown(browser, page, OURS), FIRST_S),
-            (f"optuna-dashboard's study with its front plot, {points} trials", lambda: until_shown(browser, optuna, PARETO), None),
-            (f"MLflow's run table, first page of {points // CUTS} runs", lambda: until_shown(browser, runs, RUNS), None),
+            (f"optuna-dashboard's front plot, {points} trials", lambda: until_shown(browser, optuna, PARETO), None),
+            (f"MLflow's run table, first of {points // CUTS} runs", lambda: until_shown(browser, runs, RUNS), None),
         ]
         found: list[list[float]] = [[] for _ in ways]
         for turn in range(repeats + 1):  # the first of each reads what no later one has to: files, tables
@@ -121,7 +121,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "A filter counts from letting go of a brush until the next frame after the filtered picture.",
             "Graphics by the processor (SwiftShader): the machine has no graphics card.",
         )
-        RESULTS.write_text(as_markdown("The page", "python -m tests.benchmarks.ui_page", where, HEADERS, lines, remarks))
+        command = "python -m tests.benchmarks.ui_page"
+        RESULTS.write_text(as_markdown("The page", command, where, HEADERS, lines, remarks))
     return int(any(line[-1] == "MISSED" for line in lines))
 
 

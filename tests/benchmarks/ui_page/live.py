@@ -126,4 +126,3 @@ class _Viewer:
         self.connection.close()
         self.thread.join(5)
         return self.events
-
