@@ -11,7 +11,9 @@ export class Refused extends Error {
 export async function ask(path, { method, body } = {}) {
   let answer;
   try {
-    answer = await fetch(`/api${path}`, {
+    const early = window.earlyAnswers.get(path);
+    window.earlyAnswers.delete(path);
+    answer = early && body === undefined && !method ? await early : await fetch(`/api${path}`, {
       method: method ?? (body === undefined ? "GET" : "POST"),
       headers: body === undefined ? {} : { "Content-Type": "application/json" },
       body: body === undefined ? undefined : JSON.stringify(body),

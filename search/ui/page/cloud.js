@@ -1,8 +1,12 @@
 // Thousands of points behind plotly's axes, on a plain canvas: milliseconds, also without a graphics card.
+// Until plotly is there, which is a second later, the canvas shows axes and frontier too.
 
 import { element } from "/assets/dom.js";
+import { shown } from "/assets/figures.js";
+import { colour } from "/assets/plots.js";
 
 const NEAR = 8;   // pixels within which a point is meant
+const MARGIN = { l: 70, t: 48, r: 16, b: 62 };
 const STILL = 4;  // a pointer that moves less than this between down and up has clicked
 
 export class Cloud {
@@ -44,16 +48,50 @@ export class Cloud {
   // Groups of `{colour, xs, ys, mark(at)}`, in the units of the axes.
   put(groups) { this.groups = groups; }
 
+  // `x` and `y`: {figure, title, range}; `steps` and `front`: pairs. Only until plotly has drawn.
+  sketch(x, y, steps, front) {
+    this.sketched = { x, y, steps, front };
+    this.paint();
+    this.stage.dataset.shown = "yes";
+  }
+
   leave() { removeEventListener("pointerup", this.up, true); }
 
   scales() {
-    const { xaxis, yaxis, _size: size } = this.plot._fullLayout ?? {};
+    const { xaxis, yaxis, _size: size } = this.plot._fullLayout ?? this.own() ?? {};
     if (!size) return null;
     const [left, right] = xaxis.range, [bottom, top] = yaxis.range;
     return {
       size, across: value => size.l + (value - left) / (right - left) * size.w,
       down: value => size.t + (top - value) / (top - bottom) * size.h,
     };
+  }
+
+  // As long as there is no plotly.
+  own() {
+    if (!this.sketched) return null;
+    const { clientWidth: width, clientHeight: height } = this.plot, { l, t, r, b } = MARGIN;
+    return { xaxis: this.sketched.x, yaxis: this.sketched.y, _size: { l, t, w: width - l - r, h: height - t - b } };
+  }
+
+  axes(pen, { size, across, down }) {
+    const { x, y, steps, front } = this.sketched, base = size.t + size.h;
+    pen.lineWidth = 1;
+    pen.strokeStyle = colour("line");
+    pen.fillStyle = colour("ink");
+    pen.font = "12px system-ui, sans-serif";
+    const line = (...ends) => { pen.beginPath(); ends.forEach(([px, py], at) => (at ? pen.lineTo(px, py) : pen.moveTo(px, py))); pen.stroke(); };
+    pen.textAlign = "center";
+    for (const tick of ticks(x.range)) { line([across(tick), size.t], [across(tick), base]); pen.fillText(shown(x.figure, tick), across(tick), base + 18); }
+    pen.fillText(x.title.text, size.l + size.w / 2, base + 42);
+    pen.textAlign = "right";
+    for (const tick of ticks(y.range)) { line([size.l, down(tick)], [size.l + size.w, down(tick)]); pen.fillText(shown(y.figure, tick), size.l - 6, down(tick) + 4); }
+    pen.textAlign = "left";
+    pen.fillText(y.title.text, 4, size.t - 12);
+    pen.strokeStyle = pen.fillStyle = colour("accent");
+    pen.lineWidth = 2;
+    if (steps.length) line(...steps.flatMap(([px, py], at) => (at ? [[across(px), down(steps[at - 1][1])], [across(px), down(py)]] : [[across(px), down(py)]])));
+    for (const [px, py] of front) { pen.beginPath(); pen.arc(across(px), down(py), 4, 0, 2 * Math.PI); pen.fill(); }
   }
 
   paint() {
@@ -77,6 +115,7 @@ export class Cloud {
       for (let at = 0; at < xs.length; at++) pen.fillRect(across(xs[at]) - 2, down(ys[at]) - 2, 4, 4);
     }
     pen.restore();
+    if (!this.plot._fullLayout) this.axes(pen, scales);
   }
 
   nearest(event) {
@@ -92,4 +131,12 @@ export class Cloud {
       }
     return found;
   }
+}
+
+// Some four round values within a range, whichever way it goes.
+export function ticks([one, other]) {
+  const low = Math.min(one, other), span = Math.max(one, other) - low, power = 10 ** Math.floor(Math.log10(span / 4));
+  const step = [1, 2, 5, 10].map(times => times * power).find(each => span / each <= 5), found = [];
+  for (let at = Math.ceil(low / step); at * step <= low + span; at++) found.push(at * step);
+  return found;
 }

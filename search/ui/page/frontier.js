@@ -10,13 +10,13 @@ import { Points } from "/assets/points.js";
 
 const METHODS = ["#0b5fa5", "#2b8a3e", "#862e9c", "#c2255c", "#087f8c", "#a67c00", "#5c677d"];
 const TICKS = { share: { tickformat: ".4~p" }, ratio: { ticksuffix: "x" }, count: { tickformat: "~s" }, bytes: { tickformat: "~s", ticksuffix: "B" }, ms: { ticksuffix: " ms" } };
+const AFTER_MS = 100;  // what takes long begins so much later than the picture that was asked for
 const REST = "#8a97a6";
 
 export async function frontier(page, sweepName) {
   const given = new URLSearchParams(location.search);
   const points = new Points(sweepName);
   const others = (given.get("with") ?? "").split(",").filter(each => each && each !== sweepName).map(each => new Points(each));
-  plotly();
   const [detail] = await Promise.all([ask(`/sweeps/${name(sweepName)}`), ...[points, ...others].map(each => each.load())]);
   const known = () => Object.keys(FIGURES).filter(figure => points.has(figure));
   const axes = Object.keys(detail.objectives).filter(figure => figure !== "accuracy" && points.has(figure));
@@ -99,8 +99,8 @@ export async function frontier(page, sweepName) {
     return found;
   }
 
-  const seen = [];
-  const methodsSeen = method => (seen.includes(method) ? seen.indexOf(method) : seen.push(method) - 1);
+  const methods = [];
+  const methodsSeen = method => (methods.includes(method) ? methods.indexOf(method) : methods.push(method) - 1);
 
   function bars(of, front, x) {
     const rows = front.filter(row => of.column("low")[row] !== null);
@@ -127,7 +127,11 @@ export async function frontier(page, sweepName) {
   }
 
   async function draw() {
-    Plotly ??= await plotly();
+    if (!Plotly) {
+      sketch();
+      await seen();
+      Plotly = await plotly();
+    }
     const dense = points.column("cut").map((cut, row) => (cut === "dense" ? points.column(chosen.y)[row] : null)).filter(value => value !== null);
     const best = dense.length && chosen.y === "accuracy" ? Math.max(...dense) : null;
     const marks = best === null ? {} : {
@@ -147,12 +151,26 @@ export async function frontier(page, sweepName) {
       });
     }
     cloud.paint();
+    cloud.stage.dataset.shown = "yes";
+    headline_();
+    list();
+    plot.dataset.drawn = String(points.data.version);
+  }
+
+  // What can be seen before plotly is there: the same points, frontier and table.
+  function sketch() {
+    const { x, y } = chosen, { front, rest } = split(points), pairs = front.map(row => [points.column(x)[row], points.column(y)[row]]);
+    cloud.put([behind(points, rest)]);
+    headline_();
+    list();
+    cloud.sketch({ figure: x, ...axis(x) }, { figure: y, ...axis(y) }, staircase(pairs, x, y).reverse(), pairs);
+  }
+
+  function headline_() {
     headline.textContent = `${points.front.size} of ${points.count} points on the frontier; hypervolume ${points.data.hypervolume.toFixed(4)} (accuracy x ${detail.axes[0].replaceAll("_", " ")})`
       + (Object.keys(points.data.damaged ?? {}).length ? `; ${Object.keys(points.data.damaged).length} records cannot be read` : "");
     timed.textContent = [chosen.x, chosen.y, chosen.c].some(figure => figure === "speedup" || figure === "latency_ms")
       ? [points, ...others].flatMap(each => each.data.timed.map(text => (others.length ? `${each.sweep}: ${text}` : text))).join("; ") : "";
-    list();
-    plot.dataset.drawn = String(points.data.version);
   }
 
   function list() {
@@ -219,11 +237,12 @@ export async function frontier(page, sweepName) {
   const sight = new IntersectionObserver(entries => {
     if (!entries.some(entry => entry.isIntersecting) || inView || !points.count) return;
     inView = true;
-    coordinates();
+    setTimeout(coordinates, AFTER_MS);
   }, { rootMargin: "100px" });
   points.said = (text, state) => { tell(text, text ? "fault" : ""); if (state) page.dataset.state = state.state; };
   page.append(heading(1, `Frontier of ${sweepName}`), element("p", {}, link(`/sweeps/${name(sweepName)}`, "the sweep"), " · ", link(`/models/${name(detail.model)}`, `pick from model ${detail.model}`)),
     headline, controls, timed, element("div", { className: "two" }, cloud.stage, one), heading(2, "Filter"), paragraph("Drag along an axis to keep what lies there; click it to let go.", "soft"), parallel, heading(2, "Points of the frontier"), listed);
+  one.append(paragraph("Choose a point, in the picture or in the table below, to see its layers, latencies and learning curve.", "soft"));
   if (!points.count) headline.textContent = "no trial has ended yet: points appear here as they do";
   fill();
   page.addEventListener("shown", async () => {
@@ -242,6 +261,9 @@ export async function frontier(page, sweepName) {
     return [`${of.trial(row).method} ${of.id(row)}`, ...lines, ...setting(of.trial(row).setting)];
   }
 }
+
+// When what was drawn has come to the screen.
+const seen = () => new Promise(done => requestAnimationFrame(() => setTimeout(done)));
 
 // Ranges of figures as an address holds them: `accuracy:0.9~1,sparsity:0.5~0.7`.
 function textOf(filters) {

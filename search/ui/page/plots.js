@@ -1,17 +1,7 @@
-// Pictures by plotly, in the page's colours; plotly is loaded when the first is drawn.
+// Pictures by plotly, in the page's colours.
 
-let loading;
-
-export function plotly() {
-  loading ??= new Promise((done, failed) => {
-    const script = document.createElement("script");
-    script.src = "/assets/plotly.js";
-    script.onload = () => done(window.Plotly);
-    script.onerror = () => failed(new Error("plotly cannot be loaded"));
-    document.head.append(script);
-  });
-  return loading;
-}
+// Plotly, loaded once; see early.js.
+export const plotly = () => window.plotlyLoaded();
 
 export const colour = name => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import median
 
 from tests.benchmarks.machine import machine
-from tests.benchmarks.ui_page.browsing import OURS, PARETO, RUNS, chromium, filters, until_shown
+from tests.benchmarks.ui_page.browsing import OURS, PARETO, RUNS, WHOLE, chromium, filters, until_shown
 from tests.benchmarks.ui_page.live import Driven, drive, updates
 from tests.benchmarks.ui_page.serving import dashboard, mlflow_server, ours
 from tests.benchmarks.ui_page.stores import CUTS, NAME, make, make_runs, make_study
@@ -57,6 +57,7 @@ def looking_lines(home: Path, points: int, repeats: int) -> list[Line]:
         browser = stack.enter_context(chromium())
         ways: list[tuple[str, Callable[[], float], float | None]] = [
             (f"first frontier, {points} points", lambda: until_shown(browser, page, OURS), FIRST_S),
+            ("the same, until it answers to the pointer", lambda: until_shown(browser, page, WHOLE), None),
             (f"optuna-dashboard's front plot, {points} trials", lambda: until_shown(browser, optuna, PARETO), None),
             (f"MLflow's run table, first of {points // CUTS} runs", lambda: until_shown(browser, runs, RUNS), None),
         ]
