@@ -90,12 +90,16 @@ class Proposals:
     fence: Callable[[], None] = lambda: None
     """Raises where another driver has taken the sweep over: nothing more is handed out or told."""
 
+    broken_off: int = 0
+    """Trials that were stopped before their end; a resumed sweep goes on with them."""
+
     def reconcile(self) -> None:
-        """Replays the records into the study and queues what was proposed but has no record.
+        """Replays the records into the study and queues what was proposed but has no record, as far as the budget goes.
 
         That may be a trial whose outcome the study knows: its record was lost, and so were its networks.
         """
         proposed: dict[int, Row] = {}
+        records = 0
         for number in self.store.numbers():
             folder = self.store.folder(number)
             if (proposal := folder.proposal()) is None and (record := folder.record()) is not None:
@@ -108,7 +112,9 @@ class Proposals:
             self._tell(record)
             self.on_record(record)
             proposed.pop(record.number, None)
-        self.left = deque(sorted((proposed | self.study.unfinished()).items()))
+            records += 1
+        unfinished = sorted((proposed | self.study.unfinished()).items())
+        self.left = deque(unfinished[: max(self.budget - records, 0)])
         self.asked = self.study.proposed()
 
     def late(self) -> bool:
@@ -121,7 +127,7 @@ class Proposals:
 
     def why(self) -> str:
         """What ended the sweep, once it is exhausted."""
-        if not self.at_work and self._all_asked():
+        if not self.at_work and self._all_asked() and not self.broken_off:
             return f"all {self.budget} trials have ended"
         return "the time limit is reached" if self.late() else self.enough(0) or "it was stopped"
 
@@ -194,6 +200,7 @@ class Proposals:
         if record is not None:
             self._tell(record)
             self.on_record(record)
+        self.broken_off += record is None
         del self.at_work[number]
 
     def _excused(self, number: int, folder: TrialFolder, death: Death) -> bool:

@@ -25,7 +25,8 @@ from sparsweep.trainables.record import write_atomically
 
 LAST_BYTES = 8192
 """So much of what a command wrote last is told."""
-SUBMIT_S = 600
+LEAVING_S = 20
+"""So long the next command waits for one that has let go of the sweep and is on its way out."""
 
 
 def check(text: str) -> Checked:
@@ -102,9 +103,10 @@ class Runner:
         return Started(sweep=name, state=state, code=code, said=self._said(name), command=command)
 
     def _begin(self, name: str, words: Sequence[str]) -> Started:
+        with suppress(KeyError, subprocess.TimeoutExpired):
+            self._begun[name].wait(LEAVING_S)
         with self._lock:
-            earlier = self._begun.get(name)
-            if earlier is not None and earlier.poll() is None:
+            if name in self._begun and self._begun[name].poll() is None:
                 raise ValueError(f"a command for sweep {name} is at work: wait until it has ended")
             with self._log(name).open("wb") as output:
                 self._begun[name] = subprocess.Popen(

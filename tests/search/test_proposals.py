@@ -164,6 +164,27 @@ def test_a_deleted_study_is_rebuilt_from_the_folders(driver: Make, storage: InMe
     assert handed_out(second) == {1: rows[1]}
 
 
+def test_what_was_broken_off_is_gone_on_with_as_far_as_the_budget_goes(driver: Make) -> None:
+    first = driver(budget=5)
+    assert set(handed_out(first)) == {0, 1, 2, 3, 4}
+    commit(first.store, make_record(1, HALF))
+    first.ended(1)
+    fewer = driver(budget=3)
+    assert set(handed_out(fewer)) == {0, 2}, "one of three has ended"
+    assert driver(budget=1).exhausted()
+    assert set(handed_out(driver(budget=6))) == {0, 2, 3, 4, 5}
+
+
+def test_a_time_limit_that_breaks_off_the_last_trials_is_what_ended_the_sweep(driver: Make) -> None:
+    proposals = driver(budget=2)
+    assert set(handed_out(proposals)) == {0, 1}
+    proposals.deadline = time.monotonic()
+    proposals.ended(0)
+    proposals.ended(1)
+    assert proposals.exhausted()
+    assert proposals.why() == "the time limit is reached"
+
+
 def test_the_budget_can_grow(driver: Make) -> None:
     first = driver(budget=1)
     first.next()

@@ -81,6 +81,7 @@ export async function sweep(page, sweepName) {
 
 function buttons(known, renew, command) {
   const act = async (path, body) => {
+    for (const each of document.querySelectorAll("main button")) each.disabled = true;
     try {
       const told = await ask(`/sweeps/${name(known.sweep)}/${path}`, { method: "POST", body });
       tell(told.said || `began: ${told.command}`);
@@ -89,6 +90,7 @@ function buttons(known, renew, command) {
     } catch (fault) {
       tell(fault.message, "fault");
     }
+    for (const each of document.querySelectorAll("main button")) each.disabled = false;
   };
   if (known.state === "running") return [button("Stop", () => act("stop"))];
   const trials = element("input", { type: "number", min: 1, value: known.trials, size: 8 });

@@ -74,6 +74,7 @@ def drive(home: Path, address: str, name: str, viewers: int) -> Driven:
     Raises:
         RuntimeError: the sweep does not end well.
     """
+    home.mkdir(parents=True, exist_ok=True)
     file = home / "looked-at.yaml"
     file.write_text(SWEEP)
     began, used, events = time.monotonic(), 0.0, 0
