@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -134,9 +135,10 @@ class SweepFolder:
             text = json.dumps(content["sweep"])
         except (KeyError, TypeError, AttributeError) as fault:
             raise ValueError(f"{path} is damaged ({type(fault).__name__}: {fault}): {REMEDY}") from fault
+        if overrides is None and not to_run:
+            return _on_trust(text, str(path)), where
         known = catalogue(Path(where.code_root) if to_run and where.code_root else None)
-        sweep = read_sweep(text, known, title=str(path), overrides=overrides or Overrides())
-        return sweep, where
+        return read_sweep(text, known, title=str(path), overrides=overrides or Overrides()), where
 
     def store(self, where: Where) -> TrialStore:
         """The sweep's trials, here or under the storage path."""
@@ -181,6 +183,12 @@ class SweepFolder:
         for point, figures in notes.items():
             known.setdefault(point, {}).update(figures)
         write_atomically(self.path / "measured.json", json.dumps(known))
+
+
+@lru_cache(maxsize=256)
+def _on_trust(text: str, title: str) -> SweepFile:
+    """A checked sweep file read again; whoever watches a sweep does so every second."""
+    return read_sweep(text, catalogue(None), title=title)
 
 
 def sweep_in(home: Home, name: str) -> SweepFolder:

@@ -14,7 +14,7 @@ from typing import Any
 from sparsweep.search.caption import timing_of
 from sparsweep.search.curve import LiveFront, search_axes
 from sparsweep.search.delivery import frontier_indexed, frontier_over
-from sparsweep.search.frontier import Frontier
+from sparsweep.search.frontier import frontier_of
 from sparsweep.search.overview import Tally
 from sparsweep.search.sweep_folder import SweepFolder, Where, points_of, with_measured
 from sparsweep.spaces.sweep_file import SweepFile
@@ -61,7 +61,9 @@ class Cloud:
     """Trials whose record cannot be read, with the reason."""
     front: list[int] = field(default_factory=list)
     """Rows of the frontier, by accuracy descending."""
-    frontier: Frontier | None = None
+    hypervolume: float = 0.0
+    """Accuracy x MACs removed above (0, 0), over all points."""
+    _front: tuple[Point, ...] = field(default=(), repr=False)
     tally: Tally | None = None
     """Of the records that were read; None before the first look."""
     _stamps: dict[int, Stamp] = field(default_factory=dict, repr=False)
@@ -69,6 +71,7 @@ class Cloud:
     _rows: dict[str, int] = field(default_factory=dict, repr=False)
     """By point id its row."""
     _live: LiveFront | None = field(default=None, repr=False)
+    _volume: LiveFront = field(default_factory=lambda: LiveFront(("macs_removed",)), repr=False)
     _packed: tuple[int, bytes] = field(default=(-1, b""), repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)
 
@@ -92,10 +95,15 @@ class Cloud:
             if not new and measured_ns == self._measured[0] and self.version:
                 return False
             self.version += 1
+            added_only = self.count > 0 and measured_ns == self._measured[0] and self.rewritten < self.version
             if measured_ns != self._measured[0]:
                 self._measure(measured_ns)
-            self._read(sweep, where, {number: stamps[number] for number in new})
-            self._find_front(sweep, where)
+            points = self._read(sweep, where, {number: stamps[number] for number in new})
+            if added_only and not self.damaged and "latency_ms" not in sweep.objectives.directions:
+                self._add_to_front(sweep, points)
+            else:
+                self._find_front(sweep, where)
+            self.front = [self._rows[point.id] for point in self._front if point.id in self._rows]
             return True
 
     def _begin_anew(self) -> None:
@@ -104,6 +112,7 @@ class Cloud:
         for known in (self.trials, self.columns, self.history, self.damaged, self._stamps, self._rows):
             known.clear()
         self._live = self.tally = None
+        self._volume = LiveFront(self._volume.axis)
 
     def _measured_ns(self) -> int:
         with suppress(OSError):
@@ -124,7 +133,8 @@ class Cloud:
                 for point in with_measured(record.points, now):
                     self._put(self._rows[point.id], point)
 
-    def _read(self, sweep: SweepFile, where: Where, stamps: Mapping[int, Stamp]) -> None:
+    def _read(self, sweep: SweepFile, where: Where, stamps: Mapping[int, Stamp]) -> list[Point]:
+        """Takes in the records with these stamps; their points."""
         store = self.folder.store(where)
         self.tally = self.tally or Tally(sweep)
         records = []
@@ -137,10 +147,10 @@ class Cloud:
                 continue
             if record is not None:
                 records.append(record)
-        for record in sorted(records, key=lambda each: (each.ended_ms, each.number)):
-            self._take(record, sweep)
+        ordered = sorted(records, key=lambda each: (each.ended_ms, each.number))
+        return [point for record in ordered for point in self._take(record, sweep)]
 
-    def _take(self, record: TrialRecord, sweep: SweepFile) -> None:
+    def _take(self, record: TrialRecord, sweep: SweepFile) -> list[Point]:
         assert self.tally is not None
         self.tally.take(record)
         self.trials[record.number] = TrialLine(
@@ -153,9 +163,12 @@ class Cloud:
         if len(self.history) > 1 and self.history[-2][2] == self.history[-1][2]:
             self.history.pop()  # only where it grew, and as it is now
         self.history.append((len(self.trials), record.ended_ms, volume))
-        for point in with_measured(record.points, self._measured[1]):
+        self._volume.take(record.points)
+        points = with_measured(record.points, self._measured[1])
+        for point in points:
             row = self._rows.setdefault(point.id, len(self._rows))
             self._put(row, point)
+        return points
 
     def _put(self, row: int, point: Point) -> None:
         figures = point.figures()
@@ -180,10 +193,20 @@ class Cloud:
             store = self.folder.store(where)
             whole = (store.folder(number).record() for number in self.trials)
             points = points_of((record for record in whole if record is not None), self._measured[1])
-            self.frontier = frontier_over(points, sweep, self.folder.name)
+            found = frontier_over(points, sweep, self.folder.name)
         else:
-            self.frontier, _ = frontier_indexed(sweep, self.folder, where)
-        self.front = [self._rows[point.id] for point in self.frontier.points if point.id in self._rows]
+            found, _ = frontier_indexed(sweep, self.folder, where)
+        self._front, self.hypervolume = found.points, found.macs_hypervolume
+
+    def _add_to_front(self, sweep: SweepFile, new: Sequence[Point]) -> None:
+        """What was dominated stays so: only the front and what is new can be on the next one.
+
+        That holds while nothing that was known has changed, and as long as what a point without a latency is held to,
+        the dense network's, does not depend on the other points.
+        """
+        candidates = [*self._front, *(point for point in new if point.network is not None)]
+        self._front = frontier_of(candidates, sweep.objectives.directions, sweep.constraints)
+        self.hypervolume = self._volume.headline
 
     def all_json(self) -> bytes:
         """`payload()` as JSON; made once a version, however many ask for it."""
@@ -201,8 +224,7 @@ class Cloud:
                 "version": self.version, "since": since, "count": self.count, "columns": columns,
                 "trials": {str(number): _plain(self.trials[number]) for number in numbers},
                 "damaged": {str(number): why for number, why in self.damaged.items()},
-                "front": list(self.front), "hypervolume": self.frontier.macs_hypervolume if self.frontier else 0.0,
-                "timed": timing_of(self.frontier.points) if self.frontier else [],
+                "front": list(self.front), "hypervolume": self.hypervolume, "timed": timing_of(self._front),
             }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from sparsweep.search.home import Home
 from sparsweep.search.sweep_folder import SweepFolder, Where
 from sparsweep.search.ui.app import app_of
 from sparsweep.search.ui.guard import Guard
+from sparsweep.search.ui.reading import Reader
 from sparsweep.trainables.point import Point, cut_name
 from sparsweep.trainables.record import TrialRecord
 from sparsweep.trainables.repeats import with_spread
@@ -141,6 +143,27 @@ def test_what_is_measured_later_is_taken_over(site: Site) -> None:
     assert found["columns"]["speedup"] == [None, None, 3.0]
     assert found["columns"]["test_accuracy"] == [None, None, 0.44]
     assert found["version"] == 2
+
+
+def test_a_front_that_grew_trial_by_trial_is_the_one_found_afresh(tmp_path: Path) -> None:
+    chance, home = Random(3), Home(tmp_path / "state")
+    site, reader = Site(home, 0), Reader(home)
+    site.folder.create(sweep_of(), HERE)
+    sizes = set()
+    for number in range(25):
+        sparse = [round(chance.random(), 2) for _ in range(3)]
+        points = [
+            kept(number, f"{cut:02d}", round((1 - s**2) * chance.uniform(0.7, 1), 2), s) for cut, s in enumerate(sparse)
+        ]
+        site.end(make_record(number, *points, make_point(number, "03", accuracy=1.0), ended_s=number + 1.0))
+        cloud = reader.cloud("digits")
+        sweep, where = site.folder.read()
+        afresh, _ = frontier_indexed(sweep, site.folder, where)
+        columns = [(cloud.columns["trial"][row], cloud.columns["cut"][row]) for row in cloud.front]
+        assert columns == [(point.trial, point.cut) for point in afresh.points]
+        assert cloud.hypervolume == pytest.approx(afresh.macs_hypervolume, rel=1e-12)
+        sizes.add(len(columns))
+    assert len(sizes) > 3
 
 
 def test_a_spread_is_a_band(site: Site) -> None:
