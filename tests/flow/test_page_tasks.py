@@ -91,7 +91,7 @@ def test_from_an_empty_home_to_an_exported_model(page: "Page", shell: Shell, tmp
     page.locator("table", has_text="the frontier of small").locator("tbody tr").first.click()
     layers = page.locator("table", has_text="units of each layer before and after")
     layers.wait_for()
-    assert [cell.inner_text() for cell in layers.locator("tbody td:first-child").all()][0].startswith("conv")
+    assert layers.locator("tbody td:first-child").first.inner_text().startswith("conv")
     page.get_by_role("heading", name="Learning curve").wait_for()
 
     # picks by words; the command that the page gives picks the same

@@ -101,6 +101,7 @@ export class Cloud {
     if (this.canvas.width !== Math.round(width * dense) || this.canvas.height !== Math.round(height * dense)) {
       this.canvas.width = Math.round(width * dense);
       this.canvas.height = Math.round(height * dense);
+      Object.assign(this.canvas.style, { width: `${width}px`, height: `${height}px` });
     }
     const pen = this.canvas.getContext("2d");
     pen.setTransform(dense, 0, 0, dense, 0, 0);

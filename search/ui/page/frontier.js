@@ -8,7 +8,11 @@ import { colour, layout, OPTIONS, plain, plotly } from "/assets/plots.js";
 import { pointView } from "/assets/point.js";
 import { Points } from "/assets/points.js";
 
-const METHODS = ["#0b5fa5", "#2b8a3e", "#862e9c", "#c2255c", "#087f8c", "#a67c00", "#5c677d"];
+const METHODS = {
+  light: ["#0b5fa5", "#2b8a3e", "#862e9c", "#c2255c", "#087f8c", "#a67c00", "#5c677d"],
+  dark: ["#6cb4f0", "#6fcf87", "#d3a4ea", "#ff8fb1", "#5fd3dc", "#e3c35c", "#b4bfcb"],
+};
+const tone = at => { const some = METHODS[matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"]; return some[at % some.length]; };
 const TICKS = { share: { tickformat: ".4~p" }, ratio: { ticksuffix: "x" }, count: { tickformat: "~s" }, bytes: { tickformat: "~s", ticksuffix: "B" }, ms: { ticksuffix: " ms" } };
 const AFTER_MS = 100;  // what takes long begins so much later than the picture that was asked for
 const REST = "#8a97a6";
@@ -76,7 +80,7 @@ export async function frontier(page, sweepName) {
 
   function traces(of, at, front) {
     const { x, y, c } = chosen;
-    const own = at ? `${of.sweep}: ` : "", base = METHODS[at % METHODS.length];
+    const own = at ? `${of.sweep}: ` : "", base = tone(at);
     const marks = (some, title, marker) => ({
       type: "scatter", mode: "markers", name: plain(title), x: some.map(row => of.column(x)[row]), y: some.map(row => of.column(y)[row]), marker,
       customdata: some, hoverinfo: "text", text: some.map(row => hover(of, row).map((line, first) => (first ? plain(line) : `<b>${plain(line)}</b>`)).join("<br>")), of,
@@ -90,7 +94,7 @@ export async function frontier(page, sweepName) {
       for (const method of new Set(front.map(row => of.trial(row).method))) {
         const index = methodsSeen(method);
         found.push(marks(front.filter(row => of.trial(row).method === method), `${own}frontier, ${method}`,
-          { color: METHODS[index % METHODS.length], size: 10, symbol: at ? "diamond" : "circle", line: { color: colour("ground"), width: 1 } }));
+          { color: tone(index), size: 10, symbol: at ? "diamond" : "circle", line: { color: colour("ground"), width: 1 } }));
       }
     } else {
       found.push(marks(front, `${own}frontier`, { color: front.map(row => of.column(c)[row]), colorscale: "Viridis", size: 11, showscale: at === 0,

@@ -27,8 +27,8 @@ export function widths(layers) {
   const most = Math.max(...layers.map(layer => layer.dense_macs), 1), total = layers.reduce((sum, layer) => sum + layer.macs, 0) || 1;
   const bar = layer => element("span", { role: "img", "aria-label": `${shown("share", layer.macs / total)} of the MACs`, title: `${shown("macs", layer.macs)} of ${shown("macs", layer.dense_macs)}` },
     element("span", { className: "bar", style: `width:${6 * layer.macs / most}rem` }), element("span", { className: "bar rest", style: `width:${6 * (layer.dense_macs - layer.macs) / most}rem` }));
-  return table("units of each layer before and after, and its MACs", ["layer", "outputs", "of", "inputs of one", "of", "MACs", "share", ""],
-    layers.map(layer => [layer.name, String(layer.outputs), String(layer.dense_outputs), String(layer.inputs), String(layer.dense_inputs),
+  return table("units of each layer before and after, and its MACs", ["layer", "outputs", "inputs of one", "MACs", "share", ""],
+    layers.map(layer => [layer.name, `${layer.outputs} of ${layer.dense_outputs}`, `${layer.inputs} of ${layer.dense_inputs}`,
       shown("macs", layer.macs), `${(100 * layer.macs / total).toFixed(1)} %`, bar(layer)]), { textual: [0] });
 }
 
