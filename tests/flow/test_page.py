@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sparsweep.search.sweep_folder import SweepFolder
+from sparsweep.spaces.sweep_file import SweepFile, Task
 from tests.chromium import NAMES
 from tests.search.points import make_point
-from tests.search.records import make_record
-from tests.search.test_ui_api import Site, kept, served, site  # noqa: F401
+from tests.search.records import commit, make_record
+from tests.search.test_ui_api import HERE, Site, kept, served, site  # noqa: F401
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -107,6 +109,22 @@ def test_faults_are_told_as_one_types_and_the_draft_is_not_lost(page: "Page") ->
     page.goto("/new")
     page.get_by_text("sweep mine has no fault").wait_for()
     assert "seeds: 3" in page.get_by_label("sweep file").input_value()
+
+
+def test_published_points_and_the_dense_network_are_marked(page: "Page", site: Site) -> None:  # noqa: F811
+    folder = SweepFolder(site.home.sweep("mnist"))
+    folder.create(SweepFile(name="mnist", task=Task(network="lenet-300-100", data="mnist")), HERE)
+    points = [
+        kept(0, cut, accuracy, sparsity) for cut, accuracy, sparsity in (("dense", 0.98, 0.0), ("00", 0.975, 0.9))
+    ]
+    commit(folder.store(HERE), make_record(0, *points))
+    page.goto("/sweeps/mnist/frontier")
+    page.wait_for_function("document.querySelector('.plot')?.dataset.drawn")
+    drawn = page.evaluate("document.querySelector('.plot').data.find(each => each.name === 'published (test)')")
+    errors = {round(100 * (1 - accuracy), 2) for accuracy in drawn["y"]}
+    assert {1.92, 1.44, 1.57} <= errors
+    assert page.locator(".legendtext", has_text="published (test)").is_visible()
+    assert page.locator(".annotation-text", has_text="dense").is_visible()
 
 
 def test_markup_in_what_users_wrote_stays_text(page: "Page", site: Site) -> None:  # noqa: F811
