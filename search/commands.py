@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sparsweep.search.delivery import Delivered
     from sparsweep.search.sweep import Job
     from sparsweep.search.sweep_folder import SweepFolder, Where
+    from sparsweep.trainables.point import Point
 
 
 LONGEST_NUMBER = 18
@@ -114,9 +115,16 @@ def _tell(job: "Job", delivered: "Delivered", console: "Console") -> None:
         line(f"registered models:/{delivered.model}@{alias} = version {version}")
     line()
     line("next:")
-    line(f'  sparsweep pick {delivered.model} --where "accuracy >= 0.97" --best speedup --export picked')
+    line(f"  {_pick_of(delivered.model, frontier.points)}")
     line(f"  sparsweep frontier {job.folder.name} --json")
     line(f"  {_look(job)}")
+
+
+def _pick_of(model: str, front: "Sequence[Point]") -> str:
+    """A pick that some version satisfies: the more accurate half of the frontier, the fastest or sparsest of it."""
+    middle = sorted(point.accuracy for point in front)[len(front) // 2]
+    best = "speedup" if any(point.timing for point in front) else "sparsity"
+    return f'sparsweep pick {model} --where "accuracy >= {int(100 * middle) / 100:g}" --best {best} --export picked'
 
 
 def _look(job: "Job") -> str:

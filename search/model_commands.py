@@ -70,7 +70,7 @@ def version_picked(
     """
     from sparsweep.search.devices import peers_of
     from sparsweep.search.model_address import resolve
-    from sparsweep.search.pick import Pick, pick
+    from sparsweep.search.pick import KNEE_OBJECTIVES, Pick, pick
     from sparsweep.search.standing import candidate
 
     if address.names_version:
@@ -81,7 +81,8 @@ def version_picked(
         named = candidate(resolve(registry, address))
         return Pick(chosen=named, reason=f"version {named.version} was named", runner_up=None, next_best="")
     peers = peers_of(address.model, registry.versions(address.model), device)
-    return pick([candidate(info) for info in peers], wishes, best=best or "knee")
+    axes = registry.objectives(address.model) or KNEE_OBJECTIVES
+    return pick([candidate(info) for info in peers], wishes, best=best or "knee", objectives=axes)
 
 
 def _nothing(nothing: Any, as_json: bool) -> int:

@@ -103,6 +103,7 @@ class Progress:
     def _write(self) -> None:
         """What `sparsweep status` reads."""
         known = {**asdict(self.tally), "spent": asdict(self.account.spent), "ended": self.why, "phase": self.phase}
+        known |= {"left_s": self.left_s(), "slots": self.slots}
         with contextlib.suppress(OSError):  # a full disk: the records are what counts
             write_atomically(self.status, json.dumps({**known, "at_ms": now_ms()}))
 
@@ -132,6 +133,7 @@ class Progress:
         """The sweep has come to another part of its work."""
         self.phase = phase
         self.entries.append((phase, round(time.monotonic() - self.began, 3)))
+        self._write()
 
     def left_s(self) -> float | None:
         """Expected seconds until the trials are done; None before the first has ended."""

@@ -23,6 +23,7 @@ def restand(registry: "Registry", model: str, fingerprint: str, objectives: Obje
     writing judges anew, so the last one to write has seen them all.
     """
     versions = _versions_of(registry, model, fingerprint)
+    registry.note_objectives(model, objectives)
     while True:
         fronts = frontiers_by_device(versions, objectives)
         registry.mark_frontier(model, set().union(*fronts.values()), fingerprint=fingerprint)

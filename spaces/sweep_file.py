@@ -171,6 +171,8 @@ class Timing(Part):
     @classmethod
     def _in_a_word(cls, given: Any) -> Any:
         """`timing: none`."""
+        if isinstance(given, str) and given != UNTIMED:
+            raise ValueError(f"{shown(given)} is neither none nor a mapping such as {{runtimes: [eager], batch: 32}}")
         return {"runtimes": ()} if given == UNTIMED else given
 
     @field_validator("runtimes")

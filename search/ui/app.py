@@ -99,7 +99,7 @@ def _add_running(app: FastAPI, reader: Reader, runner: Runner) -> None:
     @app.post("/api/check", tags=["running"])
     def check(given: schemas.Text) -> schemas.Checked:
         """All faults of a sweep file, as the command line tells them."""
-        return running.check(given.text)
+        return running.check(given.text, runner.home)
 
     @app.post("/api/sweeps", tags=["running"], status_code=202)
     def start(given: schemas.Text) -> schemas.Started:

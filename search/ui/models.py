@@ -9,7 +9,7 @@ from shlex import join
 from typing import TYPE_CHECKING
 
 from sparsweep.search.devices import measured_on, peers_of, records_by_device
-from sparsweep.search.pick import NothingFits, pick
+from sparsweep.search.pick import KNEE_OBJECTIVES, NothingFits, pick
 from sparsweep.search.standing import candidate
 from sparsweep.search.ui.reading import NotThereError
 from sparsweep.search.ui.schemas import Model, Picked, Version, Wish
@@ -69,8 +69,10 @@ class Models:
     def pick(self, name: str, wish: Wish) -> Picked:
         """Raises NotThereError; ValueError where a wish cannot be read or nobody has the figure."""
         wishes = [Constraint.parse(text, allow_test_accuracy=True) for text in wish.where]
-        peers = peers_of(name, self._versions(self._registry(), name), wish.device)
-        found = pick([candidate(info) for info in peers], wishes, best=wish.best or "knee")
+        registry = self._registry()
+        peers = peers_of(name, self._versions(registry, name), wish.device)
+        axes = registry.objectives(name) or KNEE_OBJECTIVES
+        found = pick([candidate(info) for info in peers], wishes, best=wish.best or "knee", objectives=axes)
         command = command_of(name, wish)
         if isinstance(found, NothingFits):
             misses = [{"version": str(miss.candidate.version), "text": miss.text} for miss in found.misses]

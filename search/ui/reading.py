@@ -106,7 +106,8 @@ def _told(folder: SweepFolder) -> dict[str, Any]:
     known: Mapping[str, Any] = {}
     with suppress(OSError, ValueError):
         known = json.loads((folder.path / "status.json").read_text())
-    return {"running": known.get("running", 0), "phase": known.get("phase"), "changed_ms": known.get("at_ms")}
+    return {"running": known.get("running", 0), "phase": known.get("phase"), "changed_ms": known.get("at_ms"),
+            "slots": known.get("slots"), "left_s": known.get("left_s")}  # fmt: skip
 
 
 def layers_of(point: Point, trial: Path, task: Task) -> list[Layer]:

@@ -29,10 +29,11 @@ LEAVING_S = 20
 """So long the next command waits for one that has let go of the sweep and is on its way out."""
 
 
-def check(text: str) -> Checked:
+def check(text: str, home: Home) -> Checked:
     """All faults of a sweep file at once, as the command line tells them."""
     try:
-        return Checked(name=_read(text).name, faults=[])
+        name = _read(text).name
+        return Checked(name=name, exists=SweepFolder(home.sweep(name)).exists(), faults=[])
     except SweepFileError as error:
         faults = [SweepFault(line=f.line, place=written(f.place), text=str(f)) for f in error.faults]
         return Checked(name=None, faults=faults or [SweepFault(line=None, place="", text=str(error))])
@@ -67,7 +68,11 @@ class Runner:
         return self._begin(sweep.name, ["run", str(file)])
 
     def resume(self, folder: SweepFolder, trials: int | None, time_limit: str | None) -> Started:
-        """Goes on with a sweep. Raises ValueError where it is being run."""
+        """Goes on with a sweep. Raises ValueError where it is being run, or has ended more trials than it is to have."""
+        where = folder.read()[1]
+        ended = folder.store(where).ended()
+        if trials is not None and trials < ended:
+            raise ValueError(f"{ended} trials of {folder.name} have ended already: give {ended} or more")
         if folder.is_held(folder.read()[1]):
             raise ValueError(f"sweep {folder.name} is being run already")
         further = ["--trials", str(trials)] if trials is not None else []

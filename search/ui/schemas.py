@@ -34,6 +34,8 @@ class SweepState(BaseModel):
     trials: int = Field(default=0, description="that the budget allows")
     running: int = 0
     phase: str | None = Field(default=None, description="what its driver was doing when it last said so")
+    slots: int | None = Field(default=None, description="how many trials its resources hold at once")
+    left_s: float | None = Field(default=None, description="expected seconds until its trials are done")
     best_accuracy: float | None = None
     hypervolume: float | None = Field(default=None, description="accuracy x the first axis, above (0, 0)")
     reasons: dict[str, int] = Field(default={}, description="why trials failed, and how many")
@@ -118,6 +120,7 @@ class Checked(BaseModel):
     """What a sweep file says, or what is wrong with it."""
 
     name: str | None
+    exists: bool = Field(default=False, description="whether there is a sweep of this name already")
     faults: list[SweepFault]
 
 

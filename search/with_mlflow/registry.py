@@ -9,10 +9,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from sparsweep.search.figures import Direction, Objectives
 from sparsweep.search.with_mlflow import model_folder
 from sparsweep.search.with_mlflow.model_folder import Publication
 from sparsweep.search.with_mlflow.store import client_of, exclusively, is_server, prepare_store
 from sparsweep.search.with_mlflow.trial_entries import TEXT_LIMIT
+from sparsweep.spaces.faults import shown
 from sparsweep.trainables.point import Point
 from sparsweep.trainables.record import now_ms
 
@@ -25,6 +27,9 @@ __all__ = ["ModelVersionInfo", "Publication", "Registry"]
 
 HISTORY = "sparsweep.aliases"
 """Tag of a registered model: which alias came to name which version, and when."""
+OBJECTIVES = "sparsweep.objectives"
+"""Tag of a registered model: the axes of its frontier, as the sweep that last registered in it has them."""
+_ALIAS = re.compile(r"(?!latest$|v[0-9]+$)[A-Za-z0-9][A-Za-z0-9_-]{0,254}", re.IGNORECASE)
 FIGURES = {f.name for f in fields(Point) if f.type in (int, float, float | None)} | {
     "latency_ms", "dense_latency_ms", "speedup", "macs_removed", "size_removed",
 }  # fmt: skip
@@ -102,7 +107,16 @@ class Registry:
         return sorted(found, key=lambda info: int(info.version))
 
     def set_aliases(self, model: str, aliases: Mapping[str, str]) -> None:
-        """Points each alias at its version, and notes when; aliases under other names are left alone."""
+        """Points each alias at its version, and notes when; aliases under other names are left alone.
+
+        Raises:
+            ValueError: a name that cannot be an alias.
+        """
+        if unfit := [alias for alias in aliases if not _ALIAS.fullmatch(alias)]:
+            raise ValueError(
+                f"{shown(unfit[0])} cannot be an alias: use letters, digits, - and _, and neither latest nor v1, v2, "
+                "and so on, which are MLflow's own"
+            )
         present = self._aliases(model)
         moved = {alias: version for alias, version in aliases.items() if str(present.get(alias)) != version}
         for alias, version in moved.items():
@@ -113,6 +127,20 @@ class Registry:
             while len(text := json.dumps(entries)) > TEXT_LIMIT:
                 entries.pop()
             self.client.set_registered_model_tag(model, HISTORY, text)
+
+    def objectives(self, model: str) -> dict[str, Direction] | None:
+        """The axes of a model's frontier; None where no sweep has said them."""
+        try:
+            told = json.loads(self.tags_of(model).get(OBJECTIVES, "null"))
+        except ValueError:  # somebody else's hand
+            return None
+        sound = isinstance(told, dict) and set(told) <= FIGURES and set(told.values()) <= {"max", "min"}
+        return told if sound and told else None
+
+    def note_objectives(self, model: str, objectives: Objectives) -> None:
+        """Tags the model with the axes of its frontier."""
+        if self.objectives(model) != dict(objectives):
+            self.client.set_registered_model_tag(model, OBJECTIVES, json.dumps(dict(objectives)))
 
     def alias_history(self, model: str) -> list[dict[str, Any]]:
         """Alias, version and when it came to name it, the newest first; as far back as a tag's length reaches."""

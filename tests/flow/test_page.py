@@ -118,7 +118,7 @@ def test_published_points_and_the_dense_network_are_marked(page: "Page", site: S
         kept(0, cut, accuracy, sparsity) for cut, accuracy, sparsity in (("dense", 0.98, 0.0), ("00", 0.975, 0.9))
     ]
     commit(folder.store(HERE), make_record(0, *points))
-    page.goto("/sweeps/mnist/frontier")
+    page.goto("/sweeps/mnist/frontier?x=sparsity")
     page.wait_for_function("document.querySelector('.plot')?.dataset.drawn")
     drawn = page.evaluate("document.querySelector('.plot').data.find(each => each.name === 'published (test)')")
     errors = {round(100 * (1 - accuracy), 2) for accuracy in drawn["y"]}

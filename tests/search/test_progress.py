@@ -83,7 +83,7 @@ def test_the_status_file_says_the_same(progress: Progress) -> None:
     assert status.pop("at_ms") > 1_700_000_000_000
     assert status == {
         "budget": 4, "done": 1, "failed": 2, "stopped": 0, "running": 1, "best_accuracy": 0.9, "hypervolume": 0.45,
-        "reasons": {"diverged": 2}, "phase": "searching", "ended": None,
+        "reasons": {"diverged": 2}, "phase": "searching", "ended": None, "left_s": pytest.approx(1.0), "slots": 1,
         "spent": {"trials": 3, "cpu_hours": pytest.approx(3 / 3600), "gpu_hours": 0.0, "cost": None},
     }  # fmt: skip
 

@@ -37,6 +37,9 @@ class FakeRegistry:
         self.marks |= {number: "yes" if number in on else "no" for number in mine}
         return len(mine)
 
+    def note_objectives(self, model: str, objectives: Any) -> None:
+        self.axes = dict(objectives)
+
     def set_aliases(self, model: str, aliases: Mapping[str, str]) -> None:
         self.aliases |= aliases
 

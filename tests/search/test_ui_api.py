@@ -205,7 +205,9 @@ def test_a_sweep_file_s_faults_are_told_all_at_once(site: Site) -> None:
     assert [fault["line"] for fault in found["faults"]] == [2, 3]
     assert "sede" in found["faults"][1]["text"]
     _, good = site.ask("/api/check", {"text": "name: mine\ntask: {network: lenet-digits, data: digits}\n"})
-    assert good == {"name": "mine", "faults": []}
+    assert good == {"name": "mine", "exists": False, "faults": []}
+    _, there = site.ask("/api/check", {"text": "name: digits\ntask: {network: lenet-digits, data: digits}\n"})
+    assert there["exists"] is True
     status, said = site.ask("/api/sweeps", {"text": text})
     assert status == 400
     assert len(said["faults"]) == 2
@@ -220,6 +222,11 @@ def test_presets_come_with_their_files(site: Site) -> None:
 def test_what_is_not_being_run_cannot_be_stopped(site: Site) -> None:
     status, said = site.ask("/api/sweeps/digits/stop", method="POST")
     assert (status, said["text"]) == (400, "sweep digits is not being run")
+
+
+def test_fewer_trials_than_have_ended_are_refused(site: Site) -> None:
+    status, said = site.ask("/api/sweeps/digits/resume", {"trials": 2})
+    assert (status, said["text"]) == (400, "3 trials of digits have ended already: give 3 or more")
 
 
 def test_another_site_gets_nothing(site: Site) -> None:

@@ -536,3 +536,16 @@ def test_two_processes_make_one_schema_and_say_nothing(tmp_path: Path) -> None:
 def test_importing_it_does_not_import_mlflow_or_torch() -> None:
     code = "import sys, sparsweep.search.with_mlflow; print({'mlflow', 'torch'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+def test_the_axes_of_a_models_frontier_are_kept_and_an_unfit_alias_is_named(sqlite: str) -> None:
+    registry = Registry.open(tracking_uri=sqlite)
+    registry.client.create_registered_model("axes")
+    assert registry.objectives("axes") is None
+    registry.note_objectives("axes", {"accuracy": "max", "macs": "min"})
+    assert registry.objectives("axes") == {"accuracy": "max", "macs": "min"}
+    registry.client.set_registered_model_tag("axes", "sparsweep.objectives", '{"taste": "max"}')
+    assert registry.objectives("axes") is None, "somebody else's hand"
+    for unfit in ("latest", "V3", "my alias", "../x", ""):
+        with pytest.raises(ValueError, match=r"cannot be an alias: use letters, digits, - and _"):
+            registry.set_aliases("axes", {unfit: "1"})

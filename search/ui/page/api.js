@@ -23,7 +23,7 @@ export async function ask(path, { method, body } = {}) {
   }
   if (answer.ok) return (answer.headers.get("Content-Type") ?? "").includes("json") ? answer.json() : answer.blob();
   const told = await answer.json().catch(() => ({}));
-  const text = told.text ?? (Array.isArray(told.detail) ? told.detail.map(each => each.msg).join("; ") : answer.statusText);
+  const text = told.text ?? (Array.isArray(told.detail) ? told.detail.map(each => `${each.loc.at(-1)}: ${each.msg}`).join("; ") : answer.statusText);
   throw new Refused(answer.status, text, told.faults ?? []);
 }
 

@@ -21,7 +21,7 @@ export function table(caption, headers, rows, { textual = [], choose, chosen } =
   const kind = at => (textual.includes(at) ? "text" : "");
   const head = element("tr", {}, headers.map((text, at) => element("th", { scope: "col", className: kind(at) }, text)));
   const body = rows.map((cells, row) => element("tr",
-    choose ? { tabIndex: 0, className: row === chosen ? "chosen" : "", onclick: () => choose(row),
+    choose ? { tabIndex: 0, className: row === chosen ? "chosen" : "", "aria-selected": row === chosen ? "true" : "false", onclick: () => choose(row),
                onkeydown: event => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); choose(row); } } } : {},
     cells.map((cell, at) => element("td", { className: `${kind(at)} ${cell?.kind ?? ""}` }, cell?.text ?? cell ?? ""))));
   const title = element("caption", { className: "soft" }, caption);
@@ -52,4 +52,6 @@ export function tell(text, kind = "") {
   const news = document.getElementById("news");
   news.className = kind;
   news.textContent = text;
+  clearTimeout(news.timer);
+  if (text && !text.startsWith("stale")) news.timer = setTimeout(() => tell(""), 30000);
 }

@@ -2,7 +2,7 @@
 
 import { ask, name } from "/assets/api.js";
 import { Cloud } from "/assets/cloud.js";
-import { choice, element, heading, labelled, link, paragraph, table, tell } from "/assets/dom.js";
+import { button, choice, element, heading, labelled, link, paragraph, table, tell } from "/assets/dom.js";
 import { FIGURES, setting, shown } from "/assets/figures.js";
 import { colour, layout, OPTIONS, plain, plotly } from "/assets/plots.js";
 import { pointView } from "/assets/point.js";
@@ -19,20 +19,24 @@ const REST = "#8a97a6";
 
 export async function frontier(page, sweepName) {
   const given = new URLSearchParams(location.search);
-  const points = new Points(sweepName);
-  const others = (given.get("with") ?? "").split(",").filter(each => each && each !== sweepName).map(each => new Points(each));
-  const [detail] = await Promise.all([ask(`/sweeps/${name(sweepName)}`), ...[points, ...others].map(each => each.load())]);
+  const points = new Points(sweepName), others = [];
+  const wanted = (given.get("with") ?? "").split(",").filter(each => each && each !== sweepName).map(each => new Points(each));
+  const [detail] = await Promise.all([ask(`/sweeps/${name(sweepName)}`), points.load(),
+    ...wanted.map(each => each.load().then(() => others.push(each), fault => setTimeout(() => tell(fault.message, "fault"))))]);
+  others.sort((one, other) => wanted.indexOf(one) - wanted.indexOf(other));
   const known = () => Object.keys(FIGURES).filter(figure => points.has(figure));
   const axes = Object.keys(detail.objectives).filter(figure => figure !== "accuracy" && points.has(figure));
+  const asked = key => (given.get(key) in FIGURES ? given.get(key) : null);
+  const usual = [...axes.filter(figure => figure === "speedup"), ...detail.axes, ...axes].find(figure => figure in FIGURES && points.share(figure) > 0.5);
   const chosen = {
-    x: given.get("x") ?? axes.find(figure => points.share(figure) > 0.5) ?? axes[0] ?? "macs_removed", y: given.get("y") ?? "accuracy",
-    c: given.get("c") ?? "method", all: given.get("all") === "1", point: given.get("point"),
+    x: asked("x") ?? usual ?? "macs_removed", y: asked("y") ?? "accuracy", c: asked("c") ?? "method", all: given.get("all") === "1", point: given.get("point"),
   };
   let filters = filtersOf(given.get("keep")), drawnCount = 0, Plotly;
 
   const plot = element("div", { className: "plot", role: "img", "aria-label": "points of the sweep; the table below tells the same" });
   const cloud = new Cloud(plot, ({ of, row }) => hover(of, row), ({ of, row }) => choose(of, row));
   const parallel = element("div", { className: "plot small" }), listed = element("div"), one = element("section", { "aria-live": "polite" });
+  const letGo = button("Let go of the filter", () => { filters = {}; keep(); draw().then(coordinates); }, { plain: true, hidden: true });
   const timed = paragraph("", "soft"), headline = element("p", { className: "soft" }), controls = element("div", { className: "row" });
 
   const keep = () => {
@@ -46,11 +50,17 @@ export async function frontier(page, sweepName) {
     const options = known().map(figure => [figure, FIGURES[figure].label]);
     const all = element("input", { type: "checkbox", checked: chosen.all, onchange: event => set("all")(event.target.checked) });
     const sweeps = element("input", { value: others.map(each => each.sweep).join(", "), size: 18, placeholder: "other sweeps",
-      onchange: event => { keepWith(event.target.value); } });
+      list: "sweeps-there", onfocus: suggest, onchange: event => { keepWith(event.target.value); } });
     controls.replaceChildren(
       labelled("across", choice(options, chosen.x, set("x"))), labelled("up", choice(options, chosen.y, set("y"))),
       labelled("colour", choice([["method", "method"], ...options], chosen.c, set("c"))),
       labelled("compare with", sweeps), labelled("all points in view", all, true));
+  }
+
+  const suggestions = element("datalist", { id: "sweeps-there" });
+  async function suggest() {
+    const there = await ask("/sweeps").catch(() => []);
+    suggestions.replaceChildren(...there.filter(each => each.sweep !== sweepName).map(each => new Option(each.sweep)));
   }
 
   function keepWith(text) {
@@ -90,7 +100,9 @@ export async function frontier(page, sweepName) {
     found.push({ type: "scatter", mode: "lines", x: steps.map(each => each[0]), y: steps.map(each => each[1]), hoverinfo: "skip", showlegend: false,
                  line: { shape: "hv", color: base, width: 2, dash: at ? "dot" : "solid" } });
     if (y === "accuracy") found.push(bars(of, front, x));
-    if (c === "method") {
+    if (c === "method" && others.length) {
+      found.push(marks(front, of.sweep, { color: base, size: 10, symbol: at ? "diamond" : "circle", line: { color: colour("ground"), width: 1 } }));
+    } else if (c === "method") {
       for (const method of new Set(front.map(row => of.trial(row).method))) {
         const index = methodsSeen(method);
         found.push(marks(front.filter(row => of.trial(row).method === method), `${own}frontier, ${method}`,
@@ -171,7 +183,9 @@ export async function frontier(page, sweepName) {
   }
 
   function headline_() {
-    headline.textContent = `${points.front.size} of ${points.count} points on the frontier; hypervolume ${points.data.hypervolume.toFixed(4)} (accuracy x ${detail.axes[0].replaceAll("_", " ")})`
+    const filtered = Object.keys(filters).length > 0, left = filtered && split(points);
+    letGo.hidden = !filtered;
+    headline.textContent = (filtered ? `${left.front.length + left.rest.length || "none"} of ${points.count} points pass the filter; ` : "") + `${points.front.size} of ${points.count} points on the frontier; hypervolume ${points.data.hypervolume.toFixed(4)} (accuracy x ${detail.axes[0].replaceAll("_", " ")})`
       + (Object.keys(points.data.damaged ?? {}).length ? `; ${Object.keys(points.data.damaged).length} records cannot be read` : "");
     timed.textContent = [chosen.x, chosen.y, chosen.c].some(figure => figure === "speedup" || figure === "latency_ms")
       ? [points, ...others].flatMap(each => each.data.timed.map(text => (others.length ? `${each.sweep}: ${text}` : text))).join("; ") : "";
@@ -194,7 +208,9 @@ export async function frontier(page, sweepName) {
   async function choose(of, row) {
     chosen.point = of === points ? of.id(row) : null;
     keep();
+    const typing = listed.contains(document.activeElement);
     list();
+    if (typing) listed.querySelector("tr.chosen")?.focus();
     await view(of.sweep, of.column("trial")[row], of.column("cut")[row]);
   }
 
@@ -209,13 +225,14 @@ export async function frontier(page, sweepName) {
 
   async function coordinates() {
     Plotly ??= await plotly();
-    const figures = known().filter(figure => new Set(points.column(figure)).size > 1);
+    const varied = known().filter(figure => new Set(points.column(figure)).size > 1);
+    const figures = page.clientWidth < 600 ? [...new Set(["accuracy", ...axes, ...varied])].filter(figure => varied.includes(figure)).slice(0, 4) : varied;
     if (!webgl() || !figures.length) return parallel.replaceChildren(paragraph("parallel coordinates need WebGL, which this browser lacks", "soft"));
     const rows = points.data.front.length > 1 ? [...points.front] : [...Array(points.count).keys()];
     drawnCount = points.count;
     await Plotly.react(parallel, [{
-      type: "parcoords", line: { color: rows.map(row => points.column("accuracy")[row]), colorscale: "Viridis" },
-      dimensions: figures.map(figure => ({ label: FIGURES[figure].label, constraintrange: filters[figure], values: rows.map(row => points.column(figure)[row] ?? NaN) })),
+      type: "parcoords", labelfont: { color: colour("ink") }, tickfont: { color: colour("ink") }, rangefont: { color: colour("soft") }, line: { color: rows.map(row => points.column("accuracy")[row]), colorscale: "Viridis" },
+      dimensions: figures.map(figure => ({ label: FIGURES[figure].label, constraintrange: filters[figure], tickformat: TICKS[FIGURES[figure].kind].tickformat, values: rows.map(row => points.column(figure)[row] ?? NaN) })),
     }], layout({ margin: { t: 40, r: 40, b: 20, l: 50 } }), OPTIONS);
     parallel.removeAllListeners?.("plotly_restyle");
     parallel.on("plotly_restyle", () => {
@@ -245,7 +262,7 @@ export async function frontier(page, sweepName) {
   }, { rootMargin: "100px" });
   points.said = (text, state) => { tell(text, text ? "fault" : ""); if (state) page.dataset.state = state.state; };
   page.append(heading(1, `Frontier of ${sweepName}`), element("p", {}, link(`/sweeps/${name(sweepName)}`, "the sweep"), " · ", link(`/models/${name(detail.model)}`, `pick from model ${detail.model}`)),
-    headline, controls, timed, element("div", { className: "two" }, cloud.stage, one), heading(2, "Filter"), paragraph("Drag along an axis to keep what lies there; click it to let go.", "soft"), parallel, heading(2, "Points of the frontier"), listed);
+    headline, controls, timed, element("div", { className: "two" }, cloud.stage, one), heading(2, "Filter"), paragraph("Drag along an axis to keep what lies there; click it to let go.", "soft"), letGo, suggestions, parallel, heading(2, "Points of the frontier"), listed);
   one.append(paragraph("Choose a point, in the picture or in the table below, to see its layers, latencies and learning curve.", "soft"));
   if (!points.count) headline.textContent = "no trial has ended yet: points appear here as they do";
   fill();

@@ -7,6 +7,7 @@ import { latencies, pointView } from "/assets/point.js";
 
 const SLIDERS = [["accuracy", ">="], ["sparsity", ">="], ["speedup", ">="], ["size_bytes", "<="]];
 const BESTS = ["knee", "accuracy", "sparsity", "speedup", "size_bytes", "macs"];
+const OWN = ["most-accurate", "sparsest", "fastest", "knee"];  // aliases that sweeps set
 const FORMATS = ["safetensors", "pt2", "onnx", "all"];
 
 export async function models(page) {
@@ -30,9 +31,10 @@ export async function model(page, modelName) {
     if (values.length < 2) return null;
     const low = Math.min(...values), high = Math.max(...values), loose = op === ">=" ? low : high;
     const told = element("output", {}, "any");
-    const control = element("input", { type: "range", min: low, max: high, step: (high - low) / 200 || 1, value: loose, oninput: event => {
+    const control = element("input", { type: "range", min: low, max: high, step: (high - low) / 200 || 1, value: loose, "aria-label": `${FIGURES[figure].label} ${op === ">=" ? "at least" : "at most"}`, "aria-valuetext": "any", oninput: event => {
       const bound = Number(event.target.value), free = bound === loose;
       told.textContent = free ? "any" : `${op} ${shown(figure, bound)}`;
+      event.target.setAttribute("aria-valuetext", free ? "any" : shown(figure, bound));
       wish.where = wish.where.filter(rule => !rule.startsWith(`${figure} `));
       if (!free) wish.where.push(`${figure} ${op} ${Number(bound.toPrecision(5))}`);
       words.value = wish.where.join(" and ");
@@ -75,13 +77,15 @@ export async function model(page, modelName) {
   }
 
   async function name_(alias, version) {
+    if (!/^[A-Za-z][A-Za-z0-9_-]{0,63}$/.test(alias))
+      return tell(alias ? `${alias} cannot be an alias: begin with a letter, go on with letters, digits, - and _` : "write the alias first", "fault");
     try {
       await ask(`/models/${name(modelName)}/aliases/${name(alias)}`, { method: "PUT", body: { version } });
       known = await read();
-      tell(`${alias} names version ${version}`);
+      tell(`${alias} names version ${version}${OWN.includes(alias) ? " until the next sweep of this model sets it anew" : ""}`);
       list();
     } catch (fault) {
-      tell(alias ? fault.message : "write the alias first", "fault");
+      tell(fault.message, "fault");
     }
   }
 

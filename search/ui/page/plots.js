@@ -15,12 +15,12 @@ export function layout(more = {}) {
   };
 }
 
-export const OPTIONS = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
+export const OPTIONS = { responsive: true, displaylogo: false, showSendToCloud: false, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
 
 export async function line(where, x, y, across, up) {
   const Plotly = await plotly();
   const trace = { x, y, mode: "lines+markers", line: { shape: "hv", color: colour("accent") }, marker: { size: 4 } };
-  return Plotly.react(where, [trace], layout({ xaxis: { title: { text: across } }, yaxis: { title: { text: up }, rangemode: "tozero" } }), OPTIONS);
+  return Plotly.react(where, [trace], layout({ xaxis: { title: { text: across } }, yaxis: { title: { text: up } } }), OPTIONS);
 }
 
 // plotly reads hover texts and names as markup.

@@ -17,7 +17,8 @@ export async function pointView(sweep, trial, cut) {
   if (point.latency.length) found.push(heading(3, "Latency"), latencies(point.latency));
   if (epochs.length) {
     found.push(heading(3, "Learning curve"), curve);
-    line(curve, epochs.map(epoch => epoch.step), epochs.map(epoch => epoch.accuracy), "epochs of training and fine-tuning", "validation accuracy");
+    // when it lies in the page, so that it knows how wide it may be
+    setTimeout(() => line(curve, epochs.map(epoch => epoch.step), epochs.map(epoch => epoch.accuracy), "epochs of training and fine-tuning", "validation accuracy"));
   }
   found.push(element("p", { className: "soft" }, "in a terminal: ", element("code", {}, command)));
   return found;

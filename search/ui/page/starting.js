@@ -15,14 +15,15 @@ export async function newSweep(page) {
   const start = button("Start", begin), address = element("input", { placeholder: "http://head:8265", size: 24 });
   let timer, watching;
 
-  text.value = like ? (await ask(`/sweeps/${name(like)}`)).text : sessionStorage.getItem(KEPT) ?? presets[0].text;
+  text.value = like ? (await ask(`/sweeps/${name(like)}`)).text.replace(/^name: .*$/m, `name: ${like}-2`) : sessionStorage.getItem(KEPT) ?? presets[0].text;
   const check = async () => {
     sessionStorage.setItem(KEPT, text.value);
     const found = await ask("/check", { body: { text: text.value } });
     start.disabled = found.faults.length > 0;
     faults.replaceChildren(found.faults.length
       ? element("ul", {}, found.faults.map(fault => element("li", { className: "fault" }, fault.text)))
-      : paragraph(`sweep ${found.name} has no fault`, "good"));
+      : paragraph(`sweep ${found.name} has no fault`, "good"),
+      found.exists ? paragraph(`There is a sweep ${found.name} already: Start goes on with it if it searches for the same; for another search write another name.`, "soft") : "");
   };
   const soon = () => {
     clearTimeout(timer);
@@ -37,7 +38,7 @@ export async function newSweep(page) {
       tell(`began: ${told.command}`);
       watch(told.sweep);
     } catch (fault) {
-      tell(fault.message, "fault");
+      faults.append(paragraph(fault.message, "fault"));
     }
   }
 
