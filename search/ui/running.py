@@ -68,7 +68,7 @@ class Runner:
         return self._begin(sweep.name, ["run", str(file)])
 
     def resume(self, folder: SweepFolder, trials: int | None, time_limit: str | None) -> Started:
-        """Goes on with a sweep. Raises ValueError where it is being run, or has ended more trials than it is to have."""
+        """Goes on with a sweep. Raises ValueError where it is being run, or more trials have ended than it may have."""
         where = folder.read()[1]
         ended = folder.store(where).ended()
         if trials is not None and trials < ended:

@@ -211,6 +211,9 @@ class Shelf:
         assert model == "digits"
         return [version(1, 0.99, 900), version(2, 0.95, 400), version(3, 0.8, 100)]
 
+    def objectives(self, model: str) -> dict[str, str]:
+        return {"accuracy": "max", "macs": "min"}
+
 
 @pytest.fixture
 def published(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> Sweep:
