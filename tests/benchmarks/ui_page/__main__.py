@@ -27,7 +27,7 @@ RESULTS = Path(__file__).parents[1] / "results" / "ui-page.md"
 HEADERS = ("what", "median", "least", "most", "target", "")
 FIRST_S, FILTER_MS, UPDATE_MS = 1.5, 100.0, 50.0
 PATIENCE_S = 120
-"""What has taken so long in all is not repeated any more."""
+"""What has taken so long in all, in seconds, is not repeated any more."""
 Line = tuple[str, ...]
 
 
@@ -68,7 +68,7 @@ def looking_lines(home: Path, points: int, repeats: int) -> list[Line]:
                     continue
                 say(f"{what}: {turn} of {repeats}")
                 took = measure()
-                if turn:
+                if turn or took > PATIENCE_S:
                     found[at].append(took)
         lines += [line_of(what, took, "s", 2, target) for (what, _, target), took in zip(ways, found, strict=True)]
         say("filtering")
@@ -119,6 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         remarks = (
             "A first picture counts from typing the address in a fresh window, nothing cached, until frontier and "
             "table, the front plot, or the first rows stand there; server and stores have been asked once before.",
+            f"What took over {PATIENCE_S} s was measured once, the first time.",
             "A filter counts from letting go of a brush until the next frame after the filtered picture.",
             "Graphics by the processor (SwiftShader): the machine has no graphics card.",
         )
