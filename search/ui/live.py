@@ -78,6 +78,7 @@ class Live:
                 return
             except OSError as fault:  # a shared folder that is away: the last picture stays, marked stale
                 self._tell(watch, as_event("stale", {"text": str(fault)}))
+                state = ""  # told again when the store is back
                 await asyncio.sleep(self.every_s)
                 continue
             if known is not None and cloud.version != known[0]:

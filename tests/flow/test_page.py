@@ -1,5 +1,6 @@
 """The page in a real browser: sweeps, the frontier as it grows, a point, markup that stays text."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,11 +13,14 @@ from sparsweep.spaces.sweep_file import SweepFile, Task
 from tests.chromium import NAMES
 from tests.search.points import make_point
 from tests.search.records import commit, make_record
+from tests.search.test_frontier_index import sweep_of
 from tests.search.test_ui_api import HERE, Site, kept, served, site  # noqa: F401
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+MISSING = "the server responded with a status of 404"
+"""Chromium says so of whatever is asked for in vain; that the page says it too is tested."""
 EVIL = "<img src=x onerror=document.title='owned'>"
 
 
@@ -41,7 +45,9 @@ def page(browser: "Browser", site: Site) -> "Iterator[Page]":  # noqa: F811
     page, faults, asked = context.new_page(), [], []
     page.set_default_timeout(60_000)
     page.on("pageerror", lambda fault: faults.append(str(fault)))
-    page.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
+    page.on(
+        "console", lambda said: faults.append(said.text) if said.type == "error" and MISSING not in said.text else None
+    )
     page.on("request", lambda request: asked.append(request.url))
     yield page
     context.close()
@@ -72,6 +78,67 @@ def test_the_frontier_grows_without_a_reload(page: "Page", site: Site) -> None: 
     assert rows.count() == 1
     assert "95.00 %" in rows.first.inner_text()
     assert page.evaluate("window.same") is True
+
+
+def test_a_brush_filters_stays_in_the_address_and_is_let_go_of(page: "Page") -> None:
+    page.goto("/sweeps/digits/frontier")
+    axis = page.locator(".parcoords .axis-brush .background").first
+    axis.scroll_into_view_if_needed()
+    box = axis.bounding_box()
+    assert box is not None
+    across = box["x"] + box["width"] / 2
+    page.mouse.move(across, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(across, box["y"] + box["height"] + 5, steps=5)
+    page.mouse.up()
+    page.get_by_text("1 of 3 points pass the filter").wait_for()
+    page.wait_for_url("**keep=accuracy**")
+    page.reload()
+    page.get_by_text("1 of 3 points pass the filter").wait_for()
+    page.get_by_role("button", name="Let go of the filter").click()
+    page.get_by_text(re.compile("^2 of 3 points on the frontier")).wait_for()
+    assert "keep=" not in page.url
+
+
+def test_sweeps_are_compared_and_one_that_is_not_there_costs_itself(page: "Page", site: Site) -> None:  # noqa: F811
+    other = SweepFolder(site.home.sweep("other"))
+    other.create(sweep_of(), HERE)
+    commit(other.store(HERE), make_record(0, kept(0, "00", 0.7, 0.95)))
+    page.goto("/sweeps/digits/frontier?with=other,nosuch")
+    page.get_by_text("no sweep 'nosuch'").wait_for()
+    page.wait_for_function("document.querySelector('.plot')?.dataset.drawn")
+    names = page.locator(".legendtext").all_text_contents()
+    assert {"digits", "other"} <= set(names)
+
+
+def test_an_address_with_unknown_figures_shows_the_usual_ones(page: "Page") -> None:
+    page.goto("/sweeps/digits/frontier?x=foo&y=bar&c=baz&keep=junk")
+    page.wait_for_function("document.querySelector('.plot')?.dataset.drawn")
+    assert page.get_by_label("up").input_value() == "accuracy"
+
+
+def test_a_store_that_is_away_leaves_the_last_picture_marked_stale(page: "Page", site: Site) -> None:  # noqa: F811
+    page.goto("/sweeps/digits/frontier")
+    rows = page.locator("table", has_text="the frontier of digits").locator("tbody tr")
+    rows.nth(1).wait_for()
+    trials = site.folder.path / "trials"
+    trials.rename(site.folder.path / "away")
+    trials.write_text("a shared folder that is not mounted")
+    page.get_by_text("stale: ").wait_for()
+    assert rows.count() == 2
+    trials.unlink()
+    (site.folder.path / "away").rename(trials)
+    page.get_by_text("stale: ").wait_for(state="hidden")
+    assert rows.count() == 2
+
+
+def test_a_sweep_that_is_deleted_meanwhile_is_said_to_be_gone(page: "Page", site: Site) -> None:  # noqa: F811
+    page.goto("/sweeps/digits/frontier")
+    rows = page.locator("table", has_text="the frontier of digits").locator("tbody tr")
+    rows.nth(1).wait_for()
+    shutil.rmtree(site.folder.path)
+    page.get_by_text("stale: no sweep 'digits'").wait_for()
+    assert rows.count() == 2
 
 
 def test_a_point_is_shown_by_the_keyboard_and_has_an_address(page: "Page") -> None:

@@ -1,6 +1,7 @@
 """The page's API over a real server and real stores: what it tells, what it refuses, what it says as things change."""
 
 import json
+import socket
 import threading
 import time
 import urllib.error
@@ -222,6 +223,24 @@ def test_presets_come_with_their_files(site: Site) -> None:
 def test_what_is_not_being_run_cannot_be_stopped(site: Site) -> None:
     status, said = site.ask("/api/sweeps/digits/stop", method="POST")
     assert (status, said["text"]) == (400, "sweep digits is not being run")
+
+
+def test_what_a_command_that_was_begun_says_can_be_read(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPARSWEEP_HOME", str(site.home.path))
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{closed.getsockname()[1]}"  # nobody listens there
+        text = "name: mine\ntask: {network: lenet-digits, data: digits}\n"
+        status, begun = site.ask("/api/submit", {"text": text, "address": address})
+        assert (status, begun["sweep"]) == (202, "mine")
+        assert begun["command"].startswith("sparsweep submit ")
+        state: dict[str, Any] = {}
+        while state.get("state") != "ended":
+            time.sleep(0.2)
+            _, state = site.ask("/api/sweeps/mine/command")
+    assert state["code"] == 2
+    assert address in state["said"]
+    assert "Traceback" not in state["said"]
 
 
 def test_fewer_trials_than_have_ended_are_refused(site: Site) -> None:

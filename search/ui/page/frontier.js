@@ -19,10 +19,10 @@ const REST = "#8a97a6";
 
 export async function frontier(page, sweepName) {
   const given = new URLSearchParams(location.search);
-  const points = new Points(sweepName), others = [];
+  const points = new Points(sweepName), others = [], missing = [];
   const wanted = (given.get("with") ?? "").split(",").filter(each => each && each !== sweepName).map(each => new Points(each));
   const [detail] = await Promise.all([ask(`/sweeps/${name(sweepName)}`), points.load(),
-    ...wanted.map(each => each.load().then(() => others.push(each), fault => setTimeout(() => tell(fault.message, "fault"))))]);
+    ...wanted.map(each => each.load().then(() => others.push(each), fault => missing.push(fault.message)))]);
   others.sort((one, other) => wanted.indexOf(one) - wanted.indexOf(other));
   const known = () => Object.keys(FIGURES).filter(figure => points.has(figure));
   const axes = Object.keys(detail.objectives).filter(figure => figure !== "accuracy" && points.has(figure));
@@ -262,7 +262,7 @@ export async function frontier(page, sweepName) {
   }, { rootMargin: "100px" });
   points.said = (text, state) => { tell(text, text ? "fault" : ""); if (state) page.dataset.state = state.state; };
   page.append(heading(1, `Frontier of ${sweepName}`), element("p", {}, link(`/sweeps/${name(sweepName)}`, "the sweep"), " · ", link(`/models/${name(detail.model)}`, `pick from model ${detail.model}`)),
-    headline, controls, timed, element("div", { className: "two" }, cloud.stage, one), heading(2, "Filter"), paragraph("Drag along an axis to keep what lies there; click it to let go.", "soft"), letGo, suggestions, parallel, heading(2, "Points of the frontier"), listed);
+    headline, controls, ...missing.map(text => paragraph(text, "fault")), timed, element("div", { className: "two" }, cloud.stage, one), heading(2, "Filter"), paragraph("Drag along an axis to keep what lies there; click it to let go.", "soft"), letGo, suggestions, parallel, heading(2, "Points of the frontier"), listed);
   one.append(paragraph("Choose a point, in the picture or in the table below, to see its layers, latencies and learning curve.", "soft"));
   if (!points.count) headline.textContent = "no trial has ended yet: points appear here as they do";
   fill();

@@ -124,11 +124,17 @@ export async function model(page, modelName) {
     }
   }
 
+  // The run's own page, where MLflow is a server; else its id.
+  function run({ run_id: id }) {
+    if (!id || !known.mlflow) return id ? id.slice(0, 8) : "–";
+    return element("a", { href: `${known.mlflow.split("/#/")[0]}/#/runs/${id}`, target: "_blank", rel: "noreferrer" }, id.slice(0, 8));
+  }
+
   function list() {
     const figures = ["accuracy", "test_accuracy", "sparsity", "macs", "speedup", "size_bytes"];
-    versions.replaceChildren(table("versions on and off the frontier", ["version", "frontier", ...figures.map(figure => FIGURES[figure].label), "aliases", "device"],
-      known.versions.map(each => [each.version, each.frontier ? "on" : "off", ...figures.map(figure => shown(figure, each.figures[figure])), each.aliases.join(", "), wish.device ?? each.device ?? "–"]),
-      { textual: [1, 8, 9] }));
+    versions.replaceChildren(table("versions on and off the frontier", ["version", "frontier", ...figures.map(figure => FIGURES[figure].label), "aliases", "device", "MLflow run"],
+      known.versions.map(each => [each.version, each.frontier ? "on" : "off", ...figures.map(figure => shown(figure, each.figures[figure])), each.aliases.join(", "), wish.device ?? each.device ?? "–", run(each)]),
+      { textual: [1, 8, 9, 10] }));
     history_.replaceChildren(known.history.length
       ? table("which version an alias came to name", ["alias", "version", "when"], known.history.map(each => [each.alias, each.version, since(each.at_ms)]), { textual: [0] })
       : paragraph("no alias was set since history is kept", "soft"));
