@@ -17,7 +17,6 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self
@@ -312,7 +311,7 @@ def _import_bars() -> None:
     """Imports tqdm for Optuna and MLflow: without ipywidgets it warns of bars that it cannot draw; none is drawn."""
     with suppress(ImportError), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import_module("tqdm.auto")
+        import tqdm.auto  # type: ignore[import-untyped]  # noqa: F401
 
 
 def _console() -> Any:
