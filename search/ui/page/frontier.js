@@ -31,7 +31,7 @@ export async function frontier(page, sweepName) {
   const chosen = {
     x: asked("x") ?? usual ?? "macs_removed", y: asked("y") ?? "accuracy", c: asked("c") ?? "method", all: given.get("all") === "1", point: given.get("point"),
   };
-  let filters = filtersOf(given.get("keep")), drawnCount = 0, Plotly;
+  let filters = filtersOf(given.get("keep")), drawnCount = 0, shownRows = { front: [], rest: [] }, Plotly;
 
   const plot = element("div", { className: "plot", role: "img", "aria-label": "points of the sweep; the table below tells the same" });
   const cloud = new Cloud(plot, ({ of, row }) => hover(of, row), ({ of, row }) => choose(of, row));
@@ -155,6 +155,7 @@ export async function frontier(page, sweepName) {
       annotations: [{ xref: "paper", x: 0, y: best, text: "dense", showarrow: false, xanchor: "left", yanchor: "bottom", font: { color: colour("soft") } }],
     };
     const parts = [points, ...others].map(of => ({ of, ...split(of) }));
+    shownRows = parts[0];
     const drawn = [...parts.flatMap(({ of, front }, at) => traces(of, at, front)), published()];
     cloud.put(parts.map(({ of, rest }) => behind(of, rest)));
     await Plotly.react(plot, drawn, layout({ xaxis: axis(chosen.x), yaxis: axis(chosen.y), uirevision: `${chosen.x} ${chosen.y} ${chosen.all}`, ...marks }), { ...OPTIONS, modeBarButtonsToRemove: [...OPTIONS.modeBarButtonsToRemove, "toImage"] });
@@ -175,7 +176,8 @@ export async function frontier(page, sweepName) {
 
   // What can be seen before plotly is there: the same points, frontier and table.
   function sketch() {
-    const { x, y } = chosen, { front, rest } = split(points), pairs = front.map(row => [points.column(x)[row], points.column(y)[row]]);
+    shownRows = split(points);
+    const { x, y } = chosen, { front, rest } = shownRows, pairs = front.map(row => [points.column(x)[row], points.column(y)[row]]);
     cloud.put([behind(points, rest)]);
     headline_();
     list();
@@ -183,7 +185,7 @@ export async function frontier(page, sweepName) {
   }
 
   function headline_() {
-    const filtered = Object.keys(filters).length > 0, left = filtered && split(points);
+    const filtered = Object.keys(filters).length > 0, left = shownRows;
     letGo.hidden = !filtered;
     headline.textContent = (filtered ? `${left.front.length + left.rest.length || "none"} of ${points.count} points pass the filter; ` : "") + `${points.front.size} of ${points.count} points on the frontier; hypervolume ${points.data.hypervolume.toFixed(4)} (accuracy x ${detail.axes[0].replaceAll("_", " ")})`
       + (Object.keys(points.data.damaged ?? {}).length ? `; ${Object.keys(points.data.damaged).length} records cannot be read` : "");
@@ -193,7 +195,7 @@ export async function frontier(page, sweepName) {
 
   function list() {
     const figures = ["accuracy", "test_accuracy", "sparsity", "macs_removed", "speedup", "size_bytes"].filter(figure => points.has(figure));
-    const rows = split(points).front, order = new Map(points.data.front.map((row, at) => [row, at]));
+    const rows = [...shownRows.front], order = new Map(points.data.front.map((row, at) => [row, at]));
     rows.sort((one, other) => order.get(one) - order.get(other));
     listed.replaceChildren(table(`the frontier of ${sweepName}: Enter shows a point`, [...figures.map(figure => FIGURES[figure].label), "point", "method"],
       rows.map(row => [...figures.map(figure => shown(figure, points.column(figure)[row]) + band(row, figure)), points.id(row), points.trial(row).method]),
