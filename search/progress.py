@@ -35,7 +35,8 @@ class Tally:
     stopped: int = 0
     """Early, by the sweep's judge; they count as trials of the budget."""
     running: int = 0
-    best_accuracy: float = 0.0
+    best_accuracy: float | None = None
+    """None before a trial is done."""
     hypervolume: float = 0.0
     reasons: dict[str, int] = field(default_factory=dict)
 
@@ -86,7 +87,8 @@ class Progress:
                 tally.stopped += 1
             else:
                 tally.done += 1
-                tally.best_accuracy = max([tally.best_accuracy, *(point.accuracy for point in record.points)])
+                known = () if tally.best_accuracy is None else (tally.best_accuracy,)
+                tally.best_accuracy = max([*known, *(point.accuracy for point in record.points)], default=None)
                 tally.hypervolume = self.front.take(record.points)
             self.spent.append((record.ended_ms - record.started_ms) / 1e3)
             step = tally.ended
@@ -151,9 +153,10 @@ class Progress:
         spent = f", {words}" if (words := self.account.words()) else ""
         volume = f"{t.hypervolume:.4f} (accuracy x {self.axes[0].replace('_', ' ')})"
         stopped = f"{t.stopped} stopped early, " if t.stopped else ""
+        found = "" if t.best_accuracy is None else f", best accuracy {t.best_accuracy:.4f}, hypervolume {volume}"
         return (
             f"[{clock(time.monotonic() - self.began)}] {self.phase}: {t.done}/{t.budget} done, {t.running} running, "
-            f"{stopped}{t.failed} failed, best accuracy {t.best_accuracy:.4f}, hypervolume {volume}{spent}{rest}"
+            f"{stopped}{t.failed} failed{found}{spent}{rest}"
         )
 
     @contextmanager

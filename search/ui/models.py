@@ -54,10 +54,12 @@ class Models:
         if device is not None:
             versions = measured_on(device, name, versions)
         aliases = {alias: info.version for info in versions for alias in info.aliases}
-        page = f"{self.tracking_uri.rstrip('/')}/#/models/{name}" if self.tracking_uri.startswith("http") else None
+        served = self.tracking_uri.startswith("http")
+        page = f"{self.tracking_uri.rstrip('/')}/#/models/{name}" if served else None
         return Model(
             model=name, versions=[version_of(info) for info in versions], aliases=aliases, devices=devices,
             history=registry.alias_history(name), mlflow=page,
+            look="" if served else join(["mlflow", "ui", "--backend-store-uri", _told(self.tracking_uri)]),
         )  # fmt: skip
 
     def _versions(self, registry: "Registry", name: str) -> "list[ModelVersionInfo]":

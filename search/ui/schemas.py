@@ -191,6 +191,7 @@ class Model(BaseModel):
     devices: list[str] = Field(description="on which versions were measured")
     history: list[dict[str, Any]] = Field(description="alias, version and when it came to name it, newest first")
     mlflow: str | None = Field(description="address of MLflow's own page, where it has one")
+    look: str = Field(default="", description="the command that shows the runs in MLflow, where no server is up")
 
 
 class Alias(Given):

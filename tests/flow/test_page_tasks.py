@@ -49,6 +49,16 @@ def page(browser: "Browser", address: str) -> "Iterator[Page]":  # noqa: F811
     context.close()
 
 
+@pytest.mark.parametrize(
+    ("op", "bounds"),
+    [(">=", [0.98666, 0.99, 2.0, 0.0, 123450, 512]), ("<=", [0.98667, 0.99, 2.0, 0.0, 123460, 512])],
+)
+def test_the_figure_that_a_slider_s_bound_comes_from_keeps_to_it(page: "Page", op: str, bounds: list[float]) -> None:
+    page.goto("/")
+    script = "async ([all, op]) => (m => all.map(each => m.bound(each, op)))(await import('/assets/models.js'))"
+    assert page.evaluate(script, [[0.9866666, 0.99, 2.0, 0.0, 123456, 512], op]) == bounds
+
+
 def trials_ended(page: "Page") -> int:
     return int(page.request.get("/api/sweeps/small").json()["done"])
 
@@ -94,8 +104,20 @@ def test_from_an_empty_home_to_an_exported_model(page: "Page", shell: Shell, tmp
     assert layers.locator("tbody td:first-child").first.inner_text().startswith("conv")
     page.get_by_role("heading", name="Learning curve").wait_for()
 
-    # picks by words; the command that the page gives picks the same
+    # picks by a slider: every place of it is a bound that some version keeps to, and the address gives it back
     page.get_by_role("link", name="pick from model small").click()
+    slider = page.get_by_label("sparsity at least")
+    slider.focus()
+    for _ in range(int(slider.get_attribute("max") or 0)):
+        slider.press("ArrowRight")
+    sparsest = slider.get_attribute("aria-valuetext")
+    page.get_by_role("heading", name="Picked: version").wait_for()
+    page.reload()
+    page.get_by_role("heading", name="Picked: version").wait_for()
+    assert page.get_by_label("sparsity at least").get_attribute("aria-valuetext") == sparsest != "any"
+    slider.press("Home")
+
+    # picks by words; the command that the page gives picks the same
     page.get_by_label("or in words").fill("accuracy >= 0.3")
     page.get_by_label("or in words").press("Enter")
     page.get_by_label("best in").select_option("sparsity")

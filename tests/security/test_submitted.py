@@ -3,12 +3,17 @@
 import importlib.util
 import json
 import os
+import re
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from tests.chromium import NAMES
 from tests.local_cluster import LocalCluster
 
 pytestmark = [
@@ -119,6 +124,43 @@ def test_a_sweep_is_stopped_from_anywhere(laptop: Laptop) -> None:
         if '"running"' not in (state := laptop.says("status", "long", "--json")):
             break
     assert json.loads(state.splitlines()[-1])["state"] == "stopped"
+
+
+def test_the_page_sends_a_sweep_and_tells_what_came_of_it(laptop: Laptop, tmp_path: Path) -> None:
+    executable = next(filter(None, map(shutil.which, NAMES)), None)
+    if executable is None:
+        pytest.skip(f"no browser is installed (looked for {', '.join(NAMES)})")
+    from playwright.sync_api import sync_playwright
+
+    command = [sys.executable, "-m", "sparsweep.search.cli", "ui", "--port", "0"]
+    server = subprocess.Popen(command, cwd=tmp_path, env=laptop.env, stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        found = re.search(r"http://127\.0\.0\.1:\d+", server.stdout.readline())
+        assert found is not None
+        with sync_playwright() as driver:
+            browser = driver.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+            page = browser.new_page()
+            page.goto(f"{found[0]}/new")
+            page.get_by_label("sweep file").fill((laptop.folder / laptop.write("clicked")).read_text())
+            page.get_by_text("sweep clicked has no fault").wait_for()
+            page.get_by_label("on a cluster's job server").fill(laptop.address)
+            page.get_by_role("button", name="Start").click()
+            page.get_by_text("the command has ended").wait_for(timeout=200_000)
+            said = page.locator("pre").inner_text()
+            browser.close()
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.communicate(timeout=60)
+    assert f"submitted clicked to {laptop.address} as job sparsweep-clicked-" in said
+    assert f"sparsweep status clicked --address {laptop.address}" in said
+    state: dict[str, object] = {}
+    deadline = time.monotonic() + 400
+    while state.get("state") != "finished" and time.monotonic() < deadline:
+        if (laptop.cluster.state / "home" / "sweeps" / "clicked" / "sweep.json").exists():
+            state = json.loads(laptop.says("status", "clicked", "--json").splitlines()[-1])
+        time.sleep(1)
+    assert (state.get("state"), state.get("done")) == ("finished", 2)
 
 
 def test_without_the_token_nothing_is_taken(laptop: Laptop) -> None:

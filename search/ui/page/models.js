@@ -10,6 +10,12 @@ const BESTS = ["knee", "accuracy", "sparsity", "speedup", "size_bytes", "macs"];
 const OWN = ["most-accurate", "sparsest", "fastest", "knee"];  // aliases that sweeps set
 const FORMATS = ["safetensors", "pt2", "onnx", "all"];
 
+// A version's figure as a bound of five digits that the version itself keeps to.
+export function bound(value, op) {
+  const unit = value ? 10 ** (Math.floor(Math.log10(Math.abs(value))) - 4) : 1;
+  return Number(((op === ">=" ? Math.floor(value / unit * (1 + 1e-12)) : Math.ceil(value / unit * (1 - 1e-12))) * unit).toPrecision(5));
+}
+
 export async function models(page) {
   const names = await ask("/models");
   page.append(heading(1, "Models"), names.length
@@ -27,16 +33,18 @@ export async function model(page, modelName) {
   const answer = element("section", { "aria-live": "polite" }), versions = element("div"), history_ = element("div"), one = element("div");
 
   function slider([figure, op]) {
-    const values = known.versions.map(version => version.figures[figure]).filter(value => value !== undefined);
-    if (values.length < 2) return null;
-    const low = Math.min(...values), high = Math.max(...values), loose = op === ">=" ? low : high;
-    const told = element("output", {}, "any");
-    const control = element("input", { type: "range", min: low, max: high, step: (high - low) / 200 || 1, value: loose, "aria-label": `${FIGURES[figure].label} ${op === ">=" ? "at least" : "at most"}`, "aria-valuetext": "any", oninput: event => {
-      const bound = Number(event.target.value), free = bound === loose;
-      told.textContent = free ? "any" : `${op} ${shown(figure, bound)}`;
-      event.target.setAttribute("aria-valuetext", free ? "any" : shown(figure, bound));
+    const values = known.versions.map(version => version.figures[figure]).filter(value => value !== undefined && value !== null);
+    const bounds = [...new Set(values.map(value => bound(value, op)))].sort((one, other) => one - other);
+    if (bounds.length < 2) return null;
+    const loose = op === ">=" ? 0 : bounds.length - 1, said = at => (at === loose ? "any" : shown(figure, bounds[at]));
+    const given = wish.where.map(rule => rule.split(" ")).find(([of, by]) => of === figure && by === op), first = given ? bounds.indexOf(Number(given[2])) : loose;
+    const told = element("output", {}, first < 0 || first === loose ? "any" : `${op} ${said(first)}`);
+    const control = element("input", { type: "range", min: 0, max: bounds.length - 1, step: 1, value: first < 0 ? loose : first, "aria-label": `${FIGURES[figure].label} ${op === ">=" ? "at least" : "at most"}`, "aria-valuetext": said(first < 0 ? loose : first), oninput: event => {
+      const at = Number(event.target.value);
+      told.textContent = at === loose ? "any" : `${op} ${said(at)}`;
+      event.target.setAttribute("aria-valuetext", said(at));
       wish.where = wish.where.filter(rule => !rule.startsWith(`${figure} `));
-      if (!free) wish.where.push(`${figure} ${op} ${Number(bound.toPrecision(5))}`);
+      if (at !== loose) wish.where.push(`${figure} ${op} ${bounds[at]}`);
       words.value = wish.where.join(" and ");
       pick();
     } });
@@ -140,8 +148,10 @@ export async function model(page, modelName) {
       : paragraph("no alias was set since history is kept", "soft"));
   }
 
+  const inMlflow = known.mlflow ? element("p", {}, element("a", { href: known.mlflow, target: "_blank", rel: "noreferrer" }, "in MLflow"))
+    : element("p", { className: "soft" }, "to see its runs in MLflow: ", element("code", {}, known.look), " ", button("copy", () => copy(known.look, "the command"), { plain: true, "aria-label": "copy the command for MLflow" }));
   list();
-  page.append(heading(1, `Model ${modelName}`), known.mlflow ? element("p", {}, element("a", { href: known.mlflow, target: "_blank", rel: "noreferrer" }, "in MLflow")) : "",
+  page.append(heading(1, `Model ${modelName}`), inMlflow,
     heading(2, "What do you wish?"), element("div", { className: "row" }, SLIDERS.map(slider), labelled("or in words", words),
       labelled("best in", choice(BESTS.map(each => [each, FIGURES[each]?.label ?? each]), wish.best, value => { wish.best = value; pick(); })),
       known.devices.length > 1 && labelled("measured on", choice([["", "the sweep's own device"], ...known.devices.map(each => [each, each])], wish.device ?? "", on))),
