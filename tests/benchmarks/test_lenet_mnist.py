@@ -15,7 +15,7 @@ from sparsweep.trainables.compact.architecture import load_network
 from sparsweep.trainables.groups import prunable_layers
 from sparsweep.trainables.record import TrialFolder
 from tests.benchmarks.lenet_mnist import __main__ as command
-from tests.benchmarks.lenet_mnist import tested
+from tests.benchmarks.lenet_mnist import parts, tested
 from tests.benchmarks.lenet_mnist.attention import (
     COMPARED_SEEDS,
     FORMS,
@@ -28,7 +28,8 @@ from tests.benchmarks.lenet_mnist.attention import (
     trials_of,
 )
 from tests.benchmarks.lenet_mnist.claims import Cut, Setting, chosen, claim
-from tests.benchmarks.lenet_mnist.page import Line, as_json, cells, save_picture, score
+from tests.benchmarks.lenet_mnist.page import Line, cells, save_picture, score
+from tests.benchmarks.lenet_mnist.parts import Part, better, kept, put
 from tests.benchmarks.lenet_mnist.published import NETWORKS, Published, published
 from tests.benchmarks.lenet_mnist.sweeps import Campaign, campaigns
 from tests.trainables.nets import plan
@@ -129,12 +130,70 @@ def test_lines_say_by_how_much_and_with_what_help() -> None:
     assert score(lines(), "lenet-5") == (2, 1, 3)
 
 
-def test_the_figures_survive_json_and_become_a_picture(tmp_path: Path) -> None:
-    told = json.loads(json.dumps(as_json(lines(), [], {"lenet-5": 0.7})))
-    assert [entry["dominated"] for entry in told["rows"]] == [True, True, False]
-    assert told["rows"][1]["ours"][1]["errors_pct"] == [0.8, 0.8]
-    save_picture(lines(), [], tmp_path / "table.png")
+def test_the_lines_become_a_picture(tmp_path: Path) -> None:
+    save_picture(lines(), tmp_path / "table.png")
     assert (tmp_path / "table.png").read_bytes().startswith(b"\x89PNG")
+
+
+def part(settings: int = 2, answers: int = 0, error: float = 0.9) -> Part:
+    """Of LeNet-5: one setting of two trainings that is small enough for every row."""
+    trained = setting((cut(0.99, 1, 1, 1),), (cut(0.98, 1, 1, 1),))
+    claims = [claim(row, [trained], 0.7, lambda _, c: error) for row in published() if row.network == "lenet-5"]
+    answer = Answer(network="lenet-5", granularity="filter", form=FORMS[0], strength=1e-3, sparsity=0.5,
+                    differences=(0.1, 0.2))  # fmt: skip
+    return Part(
+        network="lenet-5", answers=(answer,) * answers, dense_pct=0.7, settings=settings, hours=1.25, twins=("a twin",),
+        lines=tuple(Line(row=c.row, claims=(c,), most_pct=c.most_pct) for c in claims if c is not None),
+        found_on={"processor": "P", "date": "2026-01-01"},
+    )  # fmt: skip
+
+
+def test_a_part_is_told_again_from_its_file_as_it_was(tmp_path: Path) -> None:
+    file, made = tmp_path / "page.json", part(answers=1)
+    put(file, [made])
+    again = kept(file)["lenet-5"]
+    assert [cells(line) for line in again.lines] == [cells(line) for line in made.lines]
+    assert (again.answers, again.dense_pct, again.settings, again.hours) == (made.answers, 0.7, 2, 1.25)
+    assert command.words(again) == command.words(made)
+    assert "lenet-5: 10 of 18 rows dominated" in command.words(again)[0]
+    told = json.loads(file.read_text())["parts"]["lenet-5"]["rows"][0]
+    assert (told["dominated"], told["ours"][0]["errors_pct"]) == (False, [0.9, 0.9])
+
+
+def test_figures_of_other_settings_are_not_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "page.json"
+    assert kept(file) == {}
+    put(file, [part()])
+    monkeypatch.setattr(parts, "LASSO", {"filter": 1.0, "weight": 1.0})
+    assert kept(file) == {}
+    file.write_text('{"parts": {"lenet-5": {}}}')
+    with pytest.raises(ValueError, match=r"page\.json is damaged"):
+        kept(file)
+
+
+def test_the_part_that_rests_on_more_is_told_and_no_answer_is_lost() -> None:
+    new, old = part(1, error=0.5), part(3, answers=3)
+    assert better(new, None) is new
+    assert better(new, old).settings == 3
+    assert better(part(3, answers=1), old).answers == old.answers
+    assert better(part(4, error=0.5), old).lines[0].claims[0].error_pct == 0.5
+    assert better(part(0), part(0, answers=2)).answers == part(0, answers=2).answers
+
+
+def test_how_many_trials_a_sweep_has_is_no_other_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "lenet-5--weights.yaml"
+    monkeypatch.setattr(parts, "campaigns", lambda networks: [Campaign(file=file)])
+    seen = []
+    for text in (
+        "budget: {trials: 4, epochs: 9}",
+        "# b\nbudget: {trials: 8, epochs: 9}",
+        "budget: {trials: 4, epochs: 8}",
+    ):
+        file.write_text(text)
+        seen.append(parts.asked("lenet-5"))
+    assert seen[0] != seen[2]
+    file.write_text("budget: {trials: 8, epochs: 9}")
+    assert parts.asked("lenet-5") == seen[0]
 
 
 def test_every_sweep_of_the_folder_is_one() -> None:

@@ -5,11 +5,11 @@
 
 Runs sweeps of this folder in turns on all cores, then the trials of the question and the twins, until the minutes are
 spent; the same command with the same --into goes on where it was. What was run by then is told and kept as a page, as
-JSON and as a picture. Exit code 1 while fewer rows are dominated than aimed at.
+JSON and as a picture; of a network that more was run of elsewhere, with the same settings, the committed figures stay
+(parts.py). Exit code 1 while fewer rows are dominated than aimed at.
 """
 
 import argparse
-import json
 import math
 import os
 import signal
@@ -22,7 +22,8 @@ from pathlib import Path
 
 from tests.benchmarks.lenet_mnist.attention import Question, first_trials
 from tests.benchmarks.lenet_mnist.claims import Claim, Setting, claim
-from tests.benchmarks.lenet_mnist.page import ANSWERS, HEADERS, Line, answer_cells, as_json, cells, save_picture, score
+from tests.benchmarks.lenet_mnist.page import ANSWERS, HEADERS, Line, answer_cells, cells, save_picture, score
+from tests.benchmarks.lenet_mnist.parts import Part, better, kept, put
 from tests.benchmarks.lenet_mnist.published import NETWORKS, Published, published
 from tests.benchmarks.lenet_mnist.sweeps import FailedSweepError, campaigns, settings, work
 from tests.benchmarks.lenet_mnist.tested import Tests
@@ -114,18 +115,14 @@ def ask(order: Order, began: float) -> None:
 
 
 def tell(order: Order) -> int:
-    """Holds what was run by now against the table."""
-    tests = Tests.open(order.into / "tested.json", order.data_root)
-    known = [s for c in campaigns(NETWORKS) for s in settings(c, order.into / "home", SEEDS)]
-    dense = {network: dense_error_pct(network, known, tests) for network in NETWORKS}
-    lines = [line_of(row, known, dense[row.network], tests) for row in published()]
-    answers = list(question_of(order).answers(NETWORKS))
+    """Holds what was run by now, here and for the committed page, against the table."""
+    figures = RESULTS.with_suffix(".json")
+    before = kept(figures)
+    parts = [better(part_of(network, order), before.get(network)) for network in NETWORKS]
+    lines = [line for part in parts for line in part.lines]
+    answers = [answer for part in parts for answer in part.answers]
     told = [cell for line in lines for cell in cells(line)]
-    scores = {network: score(lines, network) for network in NETWORKS}
-    said = [f"{n}: {d} of {of} rows dominated (aim {AIMS[n]}), {alone} of them without help"
-            for n, (d, alone, of) in scores.items()]  # fmt: skip
-    said += [f"our own dense {n}: {'not trained yet' if e is None else f'{e:.2f} %'}" for n, e in dense.items()]
-    said += remarks() + (twins(lines, tests) if "twins" in order.parts else [])
+    said = [text for part in parts for text in words(part)] + remarks()
     print(lines_as_text(HEADERS, told, left=1), "", *said, sep="\n")
     if answers:
         print("", lines_as_text(ANSWERS, [answer_cells(a) for a in answers], left=3), sep="\n")
@@ -135,15 +132,39 @@ def tell(order: Order) -> int:
         asked = [f"| {' | '.join(line)} |" for line in (ANSWERS, ["---"] * len(ANSWERS), *map(answer_cells, answers))]
         page += "\n".join(["\n## Does the attention term help over group lasso?\n", *asked, ""])
     RESULTS.write_text(page)
-    figures = as_json(lines, answers, {n: e for n, e in dense.items() if e is not None})
-    RESULTS.with_suffix(".json").write_text(json.dumps(figures, indent=1) + "\n")
-    save_picture(lines, known, RESULTS.with_suffix(".png"))
-    return int(any(scores[network][0] < aim for network, aim in AIMS.items()))
+    put(figures, parts)
+    save_picture(lines, RESULTS.with_suffix(".png"))
+    return int(any(score(part.lines, part.network)[0] < AIMS[part.network] for part in parts))
+
+
+def part_of(network: str, order: Order) -> Part:
+    """What was run of a network in this folder."""
+    tests = Tests.open(order.into / "tested.json", order.data_root)
+    known = [s for c in campaigns((network,)) for s in settings(c, order.into / "home", SEEDS)]
+    dense = dense_error_pct(network, known, tests)
+    lines = tuple(line_of(row, known, dense, tests) for row in published() if row.network == network)
+    return Part(
+        network=network, lines=lines, answers=tuple(question_of(order).answers((network,))), dense_pct=dense,
+        settings=len(known), hours=sum(s.hours for s in known), found_on=machine(),
+        twins=tuple(twins(lines, tests)) if "twins" in order.parts else (),
+    )  # fmt: skip
+
+
+def words(part: Part) -> list[str]:
+    """What is said of a part under the table."""
+    dominated, alone, of = score(part.lines, part.network)
+    own = "not trained yet" if part.dense_pct is None else f"{part.dense_pct:.2f} %"
+    where = f" on {part.found_on['processor']} ({part.found_on['date']})" if part.settings else ""
+    return [
+        f"{part.network}: {dominated} of {of} rows dominated (aim {AIMS[part.network]}), {alone} of them without help; "
+        f"our own dense network {own}; {part.settings} settings of {SEEDS} seeds, {part.hours:.1f} core hours{where}",
+        *part.twins,
+    ]
 
 
 def dense_error_pct(network: str, known: Sequence[Setting], tests: Tests) -> float | None:
     """Mean test error of our own dense network, trained without help; None where it has not been."""
-    dense = [s for s in known if s.network == network and s.method == "dense" and s.help == "none"]
+    dense = [s for s in known if s.method == "dense" and s.help == "none"]
     errors = [tests.error_pct(network, cut.network) for s in dense for training in s.trainings for cut in training]
     return sum(errors) / len(errors) if errors else None
 

@@ -1,13 +1,13 @@
 """The table, the answer on attention, and the picture, as Markdown, JSON and PNG."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 from tests.benchmarks.lenet_mnist.attention import Answer
-from tests.benchmarks.lenet_mnist.claims import Claim, Setting
+from tests.benchmarks.lenet_mnist.claims import Claim
 from tests.benchmarks.lenet_mnist.published import NETWORKS, Published
 
 HEADERS = ("published", "error %", "weights", "MACs", "ours: error %", "weights", "MACs", "by", "helped by", "")
@@ -67,36 +67,7 @@ def answer_cells(answer: Answer) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def as_json(lines: Sequence[Line], answers: Sequence[Answer], dense: Mapping[str, float]) -> dict[str, Any]:
-    """Everything that the page says, for who reads it by machine."""
-    return {
-        "dense_error_pct": dict(dense),
-        "rows": [
-            {
-                "network": line.row.network, "published": line.row.name, "kind": line.row.kind,
-                "most_error_pct": line.most_pct, "weights_left": line.row.weights_left, "macs": line.row.macs,
-                "source": line.row.source, "dominated": line.dominated,
-                "ours": [
-                    {
-                        "setting": claim.setting.name, "method": claim.setting.method, "help": claim.setting.help,
-                        "granularity": claim.setting.granularity, "errors_pct": list(claim.errors_pct),
-                        "error_pct": claim.error_pct, "spread_pct": claim.spread_pct, "dominates": claim.dominates,
-                        "cuts": [{"cut": c.name, "weights_left": c.weights_left, "macs": c.macs,
-                                  "macs_ideal": c.macs_ideal, "validation_accuracy": c.accuracy} for c in claim.cuts],
-                    }
-                    for claim in line.claims
-                ],
-            }
-            for line in lines
-        ],
-        "attention": [
-            {**vars(a), "differences": list(a.differences), "interval": list(a.interval), "verdict": a.verdict}
-            for a in answers
-        ],
-    }  # fmt: skip
-
-
-def save_picture(lines: Sequence[Line], settings: Sequence[Setting], path: Path) -> None:
+def save_picture(lines: Sequence[Line], path: Path) -> None:
     """Published rows and our claims: error against weights and against MACs, a row of panels a network."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -104,6 +104,7 @@ def _setting(
         sweep=campaign.name, trial=record.number, network=campaign.network, method=record.method, help=campaign.help,
         granularity=str(record.setting.get("granularity", "weight")),
         trainings=tuple(tuple(_cut(point, path) for point in points if point.network) for points in trainings),
+        hours=sum(record.seconds.values()) / 3600,
     )  # fmt: skip
 
 
