@@ -1,5 +1,6 @@
 """The page in a real browser: sweeps, the frontier as it grows, a point, markup that stays text."""
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from tests.search.test_frontier_index import sweep_of
 from tests.search.test_ui_api import HERE, Site, kept, served, site  # noqa: F401
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Route
 
 MISSING = "the server responded with a status of 404"
 """Chromium says so of whatever is asked for in vain; that the page says it too is tested."""
@@ -111,6 +112,42 @@ def test_sweeps_are_compared_and_one_that_is_not_there_costs_itself(page: "Page"
     assert {"digits", "other"} <= set(names)
 
 
+def test_versions_are_compared_as_another_device_measured_them(page: "Page", site: Site) -> None:  # noqa: F811
+    """Two points of the frontier are versions that a phone has timed too; their marks join the server's."""
+    from dataclasses import replace
+
+    from sparsweep.search.with_mlflow import Registry
+
+    points = [kept(trial, "00", 0.9 - trial / 10, 0.5 + trial / 10, speedup=4.0 - 2 * trial) for trial in (3, 4)]
+    for point in points:
+        site.end(make_record(point.trial, point, ended_s=9.0))
+    registry = Registry.open(tracking_uri=f"sqlite:///{site.home.path / 'mlflow.db'}")
+    run = registry.client.create_run(registry.client.create_experiment("digits"))
+    registry.client.create_registered_model("digits")
+    for point in points:
+        (record,) = point.latency
+        phone = replace(record, device="phone", speedup=8.0, latency_ms=record.dense_latency_ms / 8)
+        tags = {name: str(value) for name, value in point.figures().items()} | {
+            "cut": point.cut, "method": point.method, "sparsweep.point": f"digits/{point.id}", "frontier": "yes",
+            "latency": json.dumps([vars(record)]), "latency.phone": json.dumps([vars(phone)]),
+        }  # fmt: skip
+        registry.client.create_model_version("digits", "file:///nowhere", run.info.run_id, tags)
+
+    page.goto("/sweeps/digits/frontier?x=speedup")
+    page.get_by_label("versions as measured on").select_option("phone")
+    series = "[...document.querySelector('.plot').data].find(each => each.name === 'versions on phone')"
+    page.wait_for_function(series)
+    assert page.evaluate(f"({series}).x") == [8, 8]
+    assert page.evaluate(f"({series}).y") == pytest.approx([0.6, 0.5])
+    assert "on=phone" in page.url
+    page.reload()
+    page.wait_for_function(series)
+    page.get_by_label("across").select_option("macs_removed")
+    page.wait_for_function(f"!{series}")  # a device changes no MACs
+    page.goto("/sweeps/digits/frontier?x=speedup&on=toaster")
+    page.get_by_text("no version of digits was measured on toaster: there is").wait_for()
+
+
 def test_an_address_with_unknown_figures_shows_the_usual_ones(page: "Page") -> None:
     page.goto("/sweeps/digits/frontier?x=foo&y=bar&c=baz&keep=junk")
     page.wait_for_function("document.querySelector('.plot')?.dataset.drawn")
@@ -139,6 +176,17 @@ def test_a_sweep_that_is_deleted_meanwhile_is_said_to_be_gone(page: "Page", site
     shutil.rmtree(site.folder.path)
     page.get_by_text("stale: no sweep 'digits'").wait_for()
     assert rows.count() == 2
+
+
+def test_a_sweep_that_is_deleted_before_the_page_listens_is_said_to_be_gone(page: "Page", site: Site) -> None:  # noqa: F811
+    def gone(route: "Route") -> None:
+        shutil.rmtree(site.folder.path, ignore_errors=True)
+        route.continue_()
+
+    page.route("**/events*", gone)
+    page.goto("/sweeps/digits/frontier")
+    page.get_by_text("stale: no sweep 'digits'").wait_for()
+    assert page.locator("table", has_text="the frontier of digits").locator("tbody tr").count() == 2
 
 
 def test_a_point_is_shown_by_the_keyboard_and_has_an_address(page: "Page") -> None:

@@ -29,8 +29,9 @@ export async function frontier(page, sweepName) {
   const asked = key => (given.get(key) in FIGURES ? given.get(key) : null);
   const usual = [...axes.filter(figure => figure === "speedup"), ...detail.axes, ...axes].find(figure => figure in FIGURES && points.share(figure) > 0.5);
   const chosen = {
-    x: asked("x") ?? usual ?? "macs_removed", y: asked("y") ?? "accuracy", c: asked("c") ?? "method", all: given.get("all") === "1", point: given.get("point"),
+    x: asked("x") ?? usual ?? "macs_removed", y: asked("y") ?? "accuracy", c: asked("c") ?? "method", all: given.get("all") === "1", point: given.get("point"), on: given.get("on"),
   };
+  let devices = [], elsewhere = [];  // on which versions were measured; those of the device that is compared
   let filters = filtersOf(given.get("keep")), drawnCount = 0, shownRows = { front: [], rest: [] }, Plotly;
 
   const plot = element("div", { className: "plot", role: "img", "aria-label": "points of the sweep; the table below tells the same" });
@@ -54,7 +55,42 @@ export async function frontier(page, sweepName) {
     controls.replaceChildren(
       labelled("across", choice(options, chosen.x, set("x"))), labelled("up", choice(options, chosen.y, set("y"))),
       labelled("colour", choice([["method", "method"], ...options], chosen.c, set("c"))),
-      labelled("compare with", sweeps), labelled("all points in view", all, true));
+      labelled("compare with", sweeps),
+      ...(devices.length > 1 ? [labelled("versions as measured on", choice([["", "their own device only"], ...devices.map(each => [each, each])], chosen.on ?? "", compareOn))] : []),
+      labelled("all points in view", all, true));
+  }
+
+  // The sweep's registered versions with the figures of another device: one series more.
+  async function compareOn(device) {
+    chosen.on = device || null;
+    keep();
+    try {
+      if (device && !devices.includes(device)) throw new Error(`no version of ${detail.model} was measured on ${device}: ${devices.length ? `there is ${devices.join(", ")}` : "none is registered"}`);
+      elsewhere = device ? (await ask(`/models/${name(detail.model)}?device=${name(device)}`)).versions : [];
+    } catch (fault) {
+      elsewhere = [];
+      tell(fault.message, "fault");
+    }
+    if (points.count) await draw();
+  }
+
+  async function findDevices() {
+    devices = (await ask(`/models/${name(detail.model)}`).catch(() => ({ devices: [] }))).devices;  // none is registered yet
+    if (devices.length > 1) fill();
+    if (chosen.on) await compareOn(chosen.on);
+  }
+
+  function onDevice() {
+    if (!elsewhere.length || ![chosen.x, chosen.y].some(figure => figure === "speedup" || figure === "latency_ms")) return [];
+    const rows = new Map([...Array(points.count).keys()].map(row => [`${sweepName}/${points.id(row)}`, row]));
+    const value = (version, figure) => version.figures[figure] ?? points.column(figure)[rows.get(version.point)];
+    const there = elsewhere.filter(version => rows.has(version.point) && [chosen.x, chosen.y].every(figure => (value(version, figure) ?? null) !== null));
+    const pairs = there.map(version => [value(version, chosen.x), value(version, chosen.y)]), base = colour("good");
+    const steps = staircase(pairs, chosen.x, chosen.y), told = figures => ["speedup", "latency_ms"].filter(figure => figures[figure] !== undefined).map(figure => `${FIGURES[figure].label}: ${shown(figure, figures[figure])}`);
+    return [{ type: "scatter", mode: "lines", x: steps.map(each => each[0]), y: steps.map(each => each[1]), hoverinfo: "skip", showlegend: false, line: { shape: "hv", color: base, width: 2, dash: "dash" } },
+      { type: "scatter", mode: "markers", name: plain(`versions on ${chosen.on}`), x: pairs.map(each => each[0]), y: pairs.map(each => each[1]),
+        marker: { color: base, size: 11, symbol: "square-open", line: { width: 2 } }, customdata: there.map(version => rows.get(version.point)), of: points, hoverinfo: "text",
+        text: there.map(version => [`<b>version ${plain(version.version)} on ${plain(chosen.on)}</b>`, ...told(version.figures)].join("<br>")) }];
   }
 
   const suggestions = element("datalist", { id: "sweeps-there" });
@@ -156,7 +192,7 @@ export async function frontier(page, sweepName) {
     };
     const parts = [points, ...others].map(of => ({ of, ...split(of) }));
     shownRows = parts[0];
-    const drawn = [...parts.flatMap(({ of, front }, at) => traces(of, at, front)), published()];
+    const drawn = [...parts.flatMap(({ of, front }, at) => traces(of, at, front)), ...onDevice(), published()];
     cloud.put(parts.map(({ of, rest }) => behind(of, rest)));
     await Plotly.react(plot, drawn, layout({ xaxis: axis(chosen.x), yaxis: axis(chosen.y), uirevision: `${chosen.x} ${chosen.y} ${chosen.all}`, ...marks }), { ...OPTIONS, modeBarButtonsToRemove: [...OPTIONS.modeBarButtonsToRemove, "toImage"] });
     if (!plot.dataset.listens) {
@@ -271,6 +307,7 @@ export async function frontier(page, sweepName) {
   page.addEventListener("shown", async () => {
     await draw();
     sight.observe(parallel);
+    findDevices();
     if (chosen.point) { const [trial, cut] = chosen.point.split("/"); await view(sweepName, Number(trial), cut); }
   }, { once: true });
   const ends = [points.follow()];

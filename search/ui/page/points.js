@@ -2,6 +2,8 @@
 
 import { ask, name } from "/assets/api.js";
 
+const AGAIN_MS = 3000;
+
 export class Points {
   constructor(sweep) {
     this.sweep = sweep;
@@ -30,6 +32,14 @@ export class Points {
 
   // Listens until the returned function is called.
   follow() {
+    let source, again;
+    const listen = () => { source = this.listen(() => { again = setTimeout(listen, AGAIN_MS); }); };
+    listen();
+    return () => { clearTimeout(again); source.close(); };
+  }
+
+  // `refused`: called where the server has answered that it will not tell, after saying why.
+  listen(refused) {
     const source = new EventSource(`/api/sweeps/${name(this.sweep)}/events?version=${this.data.version}`);
     const heard = (kind, take) => source.addEventListener(kind, event => take(JSON.parse(event.data)));
     heard("points", news => {
@@ -46,7 +56,13 @@ export class Points {
     heard("state", state => this.said("", state));
     heard("stale", fault => this.said(`stale: ${fault.text}`));
     heard("gone", fault => { this.said(`stale: ${fault.text}`); source.close(); });
-    source.onerror = () => this.said("stale: the server does not answer; the picture is the last one");
-    return () => source.close();
+    source.onerror = async () => {
+      this.said("stale: the server does not answer; the picture is the last one");
+      if (source.readyState !== EventSource.CLOSED) return;  // the browser tries again
+      const fault = await ask(`/sweeps/${name(this.sweep)}`).then(() => null, found => found);
+      if (fault?.status) this.said(`stale: ${fault.message}`);
+      if (fault?.status !== 404) refused();
+    };
+    return source;
   }
 }

@@ -12,7 +12,6 @@ from statistics import mean, stdev
 
 from tests.benchmarks.lenet_mnist.published import Published
 
-
 ROUNDING_PCT = 1e-9
 """Less than one image of any test set: what adding percentages may lose."""
 
