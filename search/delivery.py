@@ -143,7 +143,7 @@ def _time(
     untimed = [point for point in near if not _timed(point, meter.timing)]
     if not untimed:
         return 0
-    progress.entered(f"timing {len(untimed)} networks")
+    progress.entered(f"timing {len(untimed)} network{'s'[: len(untimed) != 1]}")
     paths = {point.id: store.folder(point.trial).path / str(point.network) for point in untimed}
     measured = meter.measure(task, paths)
     largest = meter.timing.throughput_batch

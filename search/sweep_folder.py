@@ -107,16 +107,18 @@ class SweepFolder:
         Raises:
             ValueError: the name stands for another search here.
         """
-        if self.exists():
-            old, _ = self.read()
-            if changed := differences(old.identity(), sweep.identity()):
-                raise ValueError(
-                    f"the name {self.name} is already used in {self.path} for another search: {'; '.join(changed)}; "
-                    "give this one another --name, or run the old one on with sparsweep resume"
-                )
+        self.refuse_another_search(sweep)
         self.path.mkdir(parents=True, exist_ok=True)
         content = {"schema": SCHEMA, "sweep": sweep.as_json(), "where": where.as_written()}
         write_atomically(self.path / "sweep.json", json.dumps(content, indent=1))
+
+    def refuse_another_search(self, sweep: SweepFile) -> None:
+        """Raises ValueError where the name stands for another search here, or what is here cannot be read."""
+        if self.exists() and (changed := differences(self.read()[0].identity(), sweep.identity())):
+            raise ValueError(
+                f"the name {self.name} is already used in {self.path} for another search: {'; '.join(changed)}; "
+                "give this one another --name, or run the old one on with sparsweep resume"
+            )
 
     def read(self, overrides: Overrides | None = None, *, to_run: bool = False) -> tuple[SweepFile, Where]:
         """What the sweep is. Raises ValueError where it is of another schema or damaged.

@@ -23,10 +23,15 @@ COMPARE: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
 }
 """By their signs; they take arrays too."""
 _NUMBER: Final = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
-_WHOLE: Final = re.compile(r"\s*([^\W\d]\w*)\s*([<>=!~≤≥]+)\s*(\S.*?)\s*")
+_WHOLE: Final = re.compile(r"\s*([^\W\d]\w*)\s*([<>=!~≤≥]++)\s*(\S.*?)\s*")
 _BOUND: Final = re.compile(rf"({_NUMBER})(?:[eE]([+-]?[0-9]+))?\s*(%?)")
 _MEANT: Final = {"=": "==", "=>": ">=", "=<": "<=", "≥": ">=", "≤": "<="}
 _LONGEST: Final = 100
+_EXAMPLES: Final = {
+    "weights_left": "5000", "macs": "200000", "macs_ideal": "200000", "size_bytes": "20000", "latency_ms": "1.5",
+    "speedup": "2",
+}  # fmt: skip
+"""Of what is no share, in the figure's own unit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,14 +91,19 @@ def _check_figure(figure: str, allow_test_accuracy: bool) -> None:
         raise ValueError(f"unknown figure {shown(figure)}{nearest(figure, allowed)} (allowed: {', '.join(allowed)})")
 
 
+def _not_a_number(figure: str, text: str) -> str:
+    such = _EXAMPLES.get(figure, "0.97")
+    return f"{shown(text)} is not a finite number: write {figure} against one, such as {such}"
+
+
 def _bound(figure: str, text: str) -> float:
     match = _BOUND.fullmatch(text)
     if match is None:
-        raise ValueError(f"{shown(text)} is not a finite number: write {figure} against one, such as 0.97")
+        raise ValueError(_not_a_number(figure, text))
     mantissa, exponent, percent = match.groups()
     bound = float(f"{mantissa}e{int(exponent or 0) - (2 if percent else 0)}")
     if not math.isfinite(bound):
-        raise ValueError(f"{shown(text)} is not a finite number: write {figure} against one, such as 0.97")
+        raise ValueError(_not_a_number(figure, text))
     text = "".join(text.split())  # between number and % there may be any white space
     if percent and figure not in SHARES:
         raise ValueError(f"{figure} is not a share, so {text} of it means nothing: write a plain number")

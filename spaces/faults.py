@@ -79,7 +79,9 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
     """`; did you mean objectives?`, or nothing where no allowed name is near."""
     by_lower = {candidate.lower(): candidate for candidate in allowed}
     close = difflib.get_close_matches(name.lower()[:100], by_lower, n=1)
-    return f"; did you mean {by_lower[close[0]]}?" if close else ""
+    begun = [candidate for candidate in by_lower if candidate.startswith(f"{name.lower()[:100]}_")]
+    meant = close or begun
+    return f"; did you mean {' or '.join(by_lower[each] for each in meant)}?" if meant else ""
 
 
 def _short(text: str) -> str:

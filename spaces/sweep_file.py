@@ -4,10 +4,12 @@
 """
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
+import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -327,6 +329,12 @@ class SweepFile(Part):
         """`as_json` as YAML, one key a line; JSON is YAML, and leaves no doubt about what is text."""
         return "".join(f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in self.as_json().items())
 
+    @property
+    def text_to_edit(self) -> str:
+        """As YAML that a person goes on with: what is left at nothing is left out, what is short is on one line."""
+        data = {key: value for key, value in _stripped(self.as_json()).items() if value not in ({}, [])}
+        return yaml.safe_dump(data, default_flow_style=None, sort_keys=False, allow_unicode=True, width=math.inf)
+
     def identity(self) -> dict[str, Any]:
         """What makes two sweeps the same search; trials, time limit, resources and registry may differ on resume."""
         data = self.as_json()
@@ -338,6 +346,13 @@ class SweepFile(Part):
         if self.timing.look_up:
             same["timing"] = {"batch": self.timing.batch, "look_up": True}
         return {**same, "constraints": sorted(data["constraints"]), "epochs": self.budget.epochs}
+
+
+def _stripped(value: Any) -> Any:
+    """Plain data without what is None."""
+    if isinstance(value, Mapping):
+        return {key: _stripped(each) for key, each in value.items() if each is not None}
+    return value
 
 
 _KEYS: Final = tuple(info.alias or name for name, info in SweepFile.model_fields.items())

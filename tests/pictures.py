@@ -28,7 +28,7 @@ def frontier(page: "Page", sweep: str) -> None:
     page.goto(f"/sweeps/{sweep}/frontier")
     page.wait_for_function(DRAWN)
     page.locator("tr[tabindex]").nth(2).click()
-    page.get_by_role("heading", name="Learning curve").wait_for()
+    page.get_by_role("heading", name="Learning curve").first.wait_for()
     page.wait_for_timeout(1500)
     page.evaluate("scrollTo(0, 0)")
 

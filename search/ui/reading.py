@@ -70,7 +70,7 @@ class Reader:
         cloud = self.cloud(name)
         failed = [line for line in cloud.trials.values() if line.state == "failed"]
         return SweepDetail(
-            **self.state(folder).model_dump(), text=sweep.yaml_text, objectives=dict(sweep.objectives.directions),
+            **self.state(folder).model_dump(), text=sweep.text_to_edit, objectives=dict(sweep.objectives.directions),
             axes=list(search_axes(sweep.objectives.directions)), constraints=list(map(str, sweep.constraints)),
             model=sweep.model, history=[Reached(trials=n, ended_ms=at, hypervolume=v) for n, at, v in cloud.history],
             failures=[{"number": t.number, "reason": t.reason, "ended_ms": t.ended_ms} for t in failed],
@@ -96,7 +96,8 @@ class Reader:
             raise NotThereError(f"sweep {name} has no point {trial:05d}/{shown(cut)}")
         path = folder.store(where).folder(trial).path
         return PointDetail(
-            id=point.id, point=point.as_json(), layers=layers_of(point, path, task_of(sweep, where)),
+            id=point.id, point=point.as_json(), figures=point.figures(),
+            layers=layers_of(point, path, task_of(sweep, where)),
             epochs=[asdict(epoch) for epoch in record.epochs], command=f"sparsweep logs {name}/{trial:05d}",
         )  # fmt: skip
 
@@ -106,8 +107,10 @@ def _told(folder: SweepFolder) -> dict[str, Any]:
     known: Mapping[str, Any] = {}
     with suppress(OSError, ValueError):
         known = json.loads((folder.path / "status.json").read_text())
-    return {"running": known.get("running", 0), "phase": known.get("phase"), "changed_ms": known.get("at_ms"),
-            "slots": known.get("slots"), "left_s": known.get("left_s")}  # fmt: skip
+    return {
+        "running": known.get("running", 0), "phase": known.get("phase", "starting"),
+        "changed_ms": known.get("at_ms"), "slots": known.get("slots"), "left_s": known.get("left_s"),
+    }  # fmt: skip
 
 
 def layers_of(point: Point, trial: Path, task: Task) -> list[Layer]:

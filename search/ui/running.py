@@ -32,11 +32,20 @@ LEAVING_S = 20
 def check(text: str, home: Home) -> Checked:
     """All faults of a sweep file at once, as the command line tells them."""
     try:
-        name = _read(text).name
-        return Checked(name=name, exists=SweepFolder(home.sweep(name)).exists(), faults=[])
+        sweep = _read(text)
+        folder = SweepFolder(home.sweep(sweep.name))
+        return Checked(name=sweep.name, exists=folder.exists(), conflict=_conflict(folder, sweep), faults=[])
     except SweepFileError as error:
         faults = [SweepFault(line=f.line, place=written(f.place), text=str(f)) for f in error.faults]
         return Checked(name=None, faults=faults or [SweepFault(line=None, place="", text=str(error))])
+
+
+def _conflict(folder: SweepFolder, sweep: SweepFile) -> str | None:
+    try:
+        folder.refuse_another_search(sweep)
+    except ValueError as fault:
+        return str(fault)
+    return None
 
 
 def _read(text: str) -> SweepFile:

@@ -97,6 +97,7 @@ class PointDetail(BaseModel):
 
     id: str
     point: dict[str, Any]
+    figures: dict[str, float] = Field(description="every number that was measured, by name")
     layers: list[Layer] = Field(description="empty where its network was not kept")
     epochs: list[dict[str, Any]]
     command: str = Field(description="shows the same in a terminal")
@@ -121,6 +122,7 @@ class Checked(BaseModel):
 
     name: str | None
     exists: bool = Field(default=False, description="whether there is a sweep of this name already")
+    conflict: str | None = Field(default=None, description="why a sweep that is there cannot be gone on with by it")
     faults: list[SweepFault]
 
 

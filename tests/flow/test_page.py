@@ -101,6 +101,53 @@ def test_a_brush_filters_stays_in_the_address_and_is_let_go_of(page: "Page") -> 
     assert "keep=" not in page.url
 
 
+def test_what_was_stale_is_not_any_more_once_the_server_answers_again(browser: "Browser", site: Site) -> None:  # noqa: F811
+    page = browser.new_page()
+    page.goto(f"http://127.0.0.1:{site.port}/sweeps/digits")
+    page.get_by_role("heading", name="digits", exact=True).wait_for()
+    page.route("**/api/sweeps/digits", lambda route: route.abort())
+    page.get_by_text("stale: the server of this page does not answer").wait_for()
+    page.unroute("**/api/sweeps/digits")
+    page.wait_for_function("document.getElementById('news').textContent === ''")
+    page.close()
+
+
+def test_another_sweep_s_point_has_an_address_and_a_ring(page: "Page", site: Site) -> None:  # noqa: F811
+    other = SweepFolder(site.home.sweep("other"))
+    other.create(SweepFile(name="other", task=Task(network="lenet-digits", data="digits")), HERE)
+    commit(other.store(HERE), make_record(0, kept(0, "00", 0.7, 0.7)))
+    page.goto("/sweeps/digits/frontier?with=other&x=macs_removed")
+    table = page.locator("table", has_text="the frontier of digits and of other")
+    row = table.locator("tbody tr", has_text="other/00000/00")
+    row.focus()
+    row.press("Enter")
+    page.get_by_role("heading", name="Point other/00000/00").wait_for()
+    ring = "[...document.querySelector('.plot').data].find(each => each.marker?.symbol === 'circle-open')"
+    assert page.evaluate(f"(r => [r.x[0], r.y[0]])({ring})") == pytest.approx([0.7, 0.7])
+    page.reload()
+    page.get_by_role("heading", name="Point other/00000/00").wait_for()
+    assert "chosen" in str(row.get_attribute("class"))
+    assert page.get_by_text("other: 1 of 1 points on the frontier").is_visible()
+
+
+def test_typed_text_comes_back_after_a_preset_was_tried(page: "Page") -> None:
+    page.goto("/new")
+    text = page.get_by_label("sweep file")
+    text.fill("name: typed\ntask: {network: lenet-digits, data: digits}\n")
+    page.get_by_label("begin with").select_option("digits")
+    assert "typed" not in text.input_value()
+    page.get_by_role("button", name="Back to what was typed").click()
+    assert text.input_value().startswith("name: typed")
+
+
+def test_a_name_that_stands_for_another_search_is_told_before_one_starts(page: "Page", site: Site) -> None:  # noqa: F811
+    page.goto("/new")
+    known = site.folder.read()[0].text_to_edit
+    page.get_by_label("sweep file").fill(known.replace("seed: 0", "seed: 3"))
+    page.get_by_text("is already used").wait_for()
+    assert page.get_by_role("button", name="Start").is_disabled()
+
+
 def test_sweeps_are_compared_and_one_that_is_not_there_costs_itself(page: "Page", site: Site) -> None:  # noqa: F811
     other = SweepFolder(site.home.sweep("other"))
     other.create(sweep_of(), HERE)
@@ -195,7 +242,7 @@ def test_a_point_is_shown_by_the_keyboard_and_has_an_address(page: "Page") -> No
     row.wait_for()
     row.focus()
     page.keyboard.press("Enter")
-    page.get_by_role("heading", name="Point 00000/00").wait_for()
+    page.get_by_role("heading", name="Point digits/00000/00").wait_for()
     assert "point=00000%2F00" in page.url
 
 

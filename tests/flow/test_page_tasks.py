@@ -118,8 +118,8 @@ def test_from_an_empty_home_to_an_exported_model(page: "Page", shell: Shell, tmp
     slider.press("Home")
 
     # picks by words; the command that the page gives picks the same
-    page.get_by_label("or in words").fill("accuracy >= 0.3")
-    page.get_by_label("or in words").press("Enter")
+    page.get_by_label("or typed").fill("accuracy >= 0.3")
+    page.get_by_label("or typed").press("Enter")
     page.get_by_label("best in").select_option("sparsity")
     page.get_by_text("highest sparsity").wait_for()
     version = page.get_by_role("heading", name="Picked: version").inner_text().removeprefix("Picked: version ")

@@ -117,7 +117,7 @@ def test_sweeps_are_told_with_their_state(site: Site) -> None:
 def test_a_sweep_is_told_with_its_file_history_and_failures(site: Site) -> None:
     _, found = site.ask("/api/sweeps/digits")
     assert found["objectives"] == {"accuracy": "max", "sparsity": "max", "speedup": "max"}
-    assert 'name: "digits"' in found["text"]
+    assert found["text"].startswith("name: digits\ntask: {network: ")
     assert [(step["trials"], step["ended_ms"]) for step in found["history"]] == [(1, 2000), (2, 3000), (3, 4000)]
     volumes = [step["hypervolume"] for step in found["history"]]
     assert volumes == pytest.approx([0.9 * 0.5, 0.9 * 0.5 + 0.5 * 0.4, 0.9 * 0.5 + 0.5 * 0.4])
@@ -206,7 +206,13 @@ def test_a_sweep_file_s_faults_are_told_all_at_once(site: Site) -> None:
     assert [fault["line"] for fault in found["faults"]] == [2, 3]
     assert "sede" in found["faults"][1]["text"]
     _, good = site.ask("/api/check", {"text": "name: mine\ntask: {network: lenet-digits, data: digits}\n"})
-    assert good == {"name": "mine", "exists": False, "faults": []}
+    assert good == {"name": "mine", "exists": False, "conflict": None, "faults": []}
+    _, same = site.ask("/api/check", {"text": site.folder.read()[0].text_to_edit})
+    assert (same["exists"], same["conflict"], same["faults"]) == (True, None, [])
+    _, other = site.ask("/api/check", {"text": site.folder.read()[0].text_to_edit.replace("seed: 0", "seed: 3")})
+    assert other["exists"]
+    assert "already used" in other["conflict"]
+    assert "seed" in other["conflict"]
     _, there = site.ask("/api/check", {"text": "name: digits\ntask: {network: lenet-digits, data: digits}\n"})
     assert there["exists"] is True
     status, said = site.ask("/api/sweeps", {"text": text})

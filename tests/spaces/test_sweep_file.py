@@ -63,6 +63,8 @@ def test_presets_load_and_survive_being_written(name: str) -> None:
     sweep = load_sweep(name, catalogue)
     assert sweep.name == name
     assert read_sweep(sweep.yaml_text, catalogue, title="again") == sweep
+    assert read_sweep(sweep.text_to_edit, catalogue, title="to edit") == sweep
+    assert "null" not in sweep.text_to_edit
     assert sweep.space(catalogue).row(lambda label, allowed: getattr(allowed, "low", None) or allowed.choices[0])  # type: ignore[union-attr]
 
 

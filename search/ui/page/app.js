@@ -52,7 +52,7 @@ addEventListener("popstate", show);
 
 export function go(address) {
   if (address !== location.pathname + location.search) history.pushState(null, "", address);
-  show().then(() => document.getElementById("main").focus());
+  show().then(() => document.getElementById("main").focus({ preventScroll: true }));
 }
 addEventListener("go", event => go(event.detail));
 show();

@@ -47,6 +47,11 @@ export async function copy(text, what) {
   tell(`copied ${what}`);
 }
 
+// What a store or the server holds is known again: nothing is stale any more.
+export function fresh() {
+  if (document.getElementById("news").textContent.startsWith("stale")) tell("");
+}
+
 // One line above every view, read aloud by screen readers.
 export function tell(text, kind = "") {
   const news = document.getElementById("news");

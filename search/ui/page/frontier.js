@@ -15,6 +15,8 @@ const METHODS = {
 const tone = at => { const some = METHODS[matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"]; return some[at % some.length]; };
 const TICKS = { share: { tickformat: ".4~p" }, ratio: { ticksuffix: "x" }, count: { tickformat: "~s" }, bytes: { tickformat: "~s", ticksuffix: "B" }, ms: { ticksuffix: " ms" } };
 const AFTER_MS = 100;  // what takes long begins so much later than the picture that was asked for
+const UNITS = { bytes: "bytes", ms: "ms" };
+const BRIGHT = [[0, "#5b7f95"], [0.5, "#4fc3b0"], [1, "#fde725"]];  // lines that can be seen on a dark ground
 const REST = "#8a97a6";
 
 export async function frontier(page, sweepName) {
@@ -32,11 +34,12 @@ export async function frontier(page, sweepName) {
     x: asked("x") ?? usual ?? "macs_removed", y: asked("y") ?? "accuracy", c: asked("c") ?? "method", all: given.get("all") === "1", point: given.get("point"), on: given.get("on"),
   };
   let devices = [], elsewhere = [];  // on which versions were measured; those of the device that is compared
-  let filters = filtersOf(given.get("keep")), drawnCount = 0, shownRows = { front: [], rest: [] }, Plotly;
+  let filters = filtersOf(given.get("keep")), drawnCount = 0, parts = [], Plotly;
 
+  const dark = matchMedia("(prefers-color-scheme: dark)");
   const plot = element("div", { className: "plot", role: "img", "aria-label": "points of the sweep; the table below tells the same" });
   const cloud = new Cloud(plot, ({ of, row }) => hover(of, row), ({ of, row }) => choose(of, row));
-  const parallel = element("div", { className: "plot small" }), listed = element("div"), one = element("section", { "aria-live": "polite" });
+  const parallel = element("div", { className: "plot small" }), listed = element("div", { className: "listed" }), one = element("section", { className: "detail", tabIndex: 0, "aria-label": "the chosen point", "aria-live": "polite" });
   const letGo = button("Let go of the filter", () => { filters = {}; keep(); draw().then(coordinates); }, { plain: true, hidden: true });
   const timed = paragraph("", "soft"), headline = element("p", { className: "soft" }), controls = element("div", { className: "row" });
 
@@ -146,7 +149,7 @@ export async function frontier(page, sweepName) {
       }
     } else {
       found.push(marks(front, `${own}frontier`, { color: front.map(row => of.column(c)[row]), colorscale: "Viridis", size: 11, showscale: at === 0,
-        colorbar: { title: { text: FIGURES[c].label }, thickness: 12 }, symbol: at ? "diamond" : "circle", line: { color: colour("ground"), width: 1 } }));
+        colorbar: { title: { text: FIGURES[c].label }, thickness: 12, ...TICKS[FIGURES[c].kind] }, symbol: at ? "diamond" : "circle", line: { color: colour("ground"), width: 1 } }));
     }
     return found;
   }
@@ -175,7 +178,7 @@ export async function frontier(page, sweepName) {
     for (const row of framed) if (column[row] !== null) { low = Math.min(low, column[row]); high = Math.max(high, column[row]); }
     if (low > high) [low, high] = [0, 1];
     const room = Math.max((chosen.all ? 0.04 : 0.15) * (high - low), 0.01 * Math.abs(high), 1e-9);
-    return { title: { text: title }, ...TICKS[kind], autorange: false, range: better > 0 ? [low - room, high + room] : [high + room, low - room] };
+    return { title: { text: better > 0 ? title : `${title}, less is better` }, ...TICKS[kind], autorange: false, range: better > 0 ? [low - room, high + room] : [high + room, low - room] };
   }
 
   async function draw() {
@@ -190,9 +193,8 @@ export async function frontier(page, sweepName) {
       shapes: [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: best, y1: best, line: { dash: "dash", width: 1, color: colour("soft") } }],
       annotations: [{ xref: "paper", x: 0, y: best, text: "dense", showarrow: false, xanchor: "left", yanchor: "bottom", font: { color: colour("soft") } }],
     };
-    const parts = [points, ...others].map(of => ({ of, ...split(of) }));
-    shownRows = parts[0];
-    const drawn = [...parts.flatMap(({ of, front }, at) => traces(of, at, front)), ...onDevice(), published()];
+    parts = [points, ...others].map(of => ({ of, ...split(of) }));
+    const drawn = [...parts.flatMap(({ of, front }, at) => traces(of, at, front)), ...onDevice(), published(), ...ring()];
     cloud.put(parts.map(({ of, rest }) => behind(of, rest)));
     await Plotly.react(plot, drawn, layout({ xaxis: axis(chosen.x), yaxis: axis(chosen.y), uirevision: `${chosen.x} ${chosen.y} ${chosen.all}`, ...marks }), { ...OPTIONS, modeBarButtonsToRemove: [...OPTIONS.modeBarButtonsToRemove, "toImage"] });
     if (!plot.dataset.listens) {
@@ -212,8 +214,8 @@ export async function frontier(page, sweepName) {
 
   // What can be seen before plotly is there: the same points, frontier and table.
   function sketch() {
-    shownRows = split(points);
-    const { x, y } = chosen, { front, rest } = shownRows, pairs = front.map(row => [points.column(x)[row], points.column(y)[row]]);
+    parts = [{ of: points, ...split(points) }];
+    const { x, y } = chosen, [{ front, rest }] = parts, pairs = front.map(row => [points.column(x)[row], points.column(y)[row]]);
     cloud.put([behind(points, rest)]);
     headline_();
     list();
@@ -221,35 +223,60 @@ export async function frontier(page, sweepName) {
   }
 
   function headline_() {
-    const filtered = Object.keys(filters).length > 0, left = shownRows;
+    const filtered = Object.keys(filters).length > 0, [left] = parts, reached = of => `${of.front.size} of ${of.count} points on the frontier; hypervolume ${of.data.hypervolume.toFixed(4)}`;
     letGo.hidden = !filtered;
-    headline.textContent = (filtered ? `${left.front.length + left.rest.length || "none"} of ${points.count} points pass the filter; ` : "") + `${points.front.size} of ${points.count} points on the frontier; hypervolume ${points.data.hypervolume.toFixed(4)} (accuracy x ${detail.axes[0].replaceAll("_", " ")})`
+    headline.textContent = (filtered ? `${left.front.length + left.rest.length || "none"} of ${points.count} points pass the filter; ` : "") + `${reached(points)} (accuracy x ${detail.axes[0].replaceAll("_", " ")})`
+      + others.map(of => `; ${of.sweep}: ${reached(of)}`).join("")
       + (Object.keys(points.data.damaged ?? {}).length ? `; ${Object.keys(points.data.damaged).length} records cannot be read` : "");
     timed.textContent = [chosen.x, chosen.y, chosen.c].some(figure => figure === "speedup" || figure === "latency_ms")
-      ? [points, ...others].flatMap(each => each.data.timed.map(text => (others.length ? `${each.sweep}: ${text}` : text))).join("; ") : "";
+      ? [points, ...others].flatMap(each => [...each.data.timed, ...untimed(each)].map(text => (others.length ? `${each.sweep}: ${text}` : text))).join("; ") : "";
+  }
+
+  // Points of the frontier without a speedup where others have one: the sweep was stopped before, or the machine was too noisy.
+  function untimed(of) {
+    const left = of.has("speedup") ? [...of.front].filter(row => of.column("speedup")[row] === null && of.column("cut")[row] !== "dense").length : 0;
+    return left ? [`${left} of the frontier without a timing that can be published: sparsweep resume ${of.sweep} times what was left out`] : [];
   }
 
   function list() {
     const figures = ["accuracy", "test_accuracy", "sparsity", "macs_removed", "speedup", "size_bytes"].filter(figure => points.has(figure));
-    const rows = [...shownRows.front], order = new Map(points.data.front.map((row, at) => [row, at]));
-    rows.sort((one, other) => order.get(one) - order.get(other));
-    listed.replaceChildren(table(`the frontier of ${sweepName}: Enter shows a point`, [...figures.map(figure => FIGURES[figure].label), "point", "method"],
-      rows.map(row => [...figures.map(figure => shown(figure, points.column(figure)[row]) + band(row, figure)), points.id(row), points.trial(row).method]),
-      { textual: [figures.length, figures.length + 1], choose: at => choose(points, rows[at]), chosen: rows.findIndex(row => points.id(row) === chosen.point) }));
+    const rows = parts.flatMap(({ of, front }) => {
+      const order = new Map(of.data.front.map((row, at) => [row, at]));
+      return [...front].sort((one, other) => order.get(one) - order.get(other)).map(row => ({ of, row }));
+    });
+    const point = ({ of, row }) => (others.length ? `${of.sweep}/${of.id(row)}` : of.id(row)), top = listed.firstChild?.scrollTop ?? 0;
+    listed.replaceChildren(table(`the frontier of ${parts.map(({ of }) => of.sweep).join(" and of ")}: Enter shows a point`, [...figures.map(figure => FIGURES[figure].label), "point", "method"],
+      rows.map(each => [...figures.map(figure => shown(figure, each.of.column(figure)[each.row]) + band(each, figure)), point(each), each.of.trial(each.row).method]),
+      { textual: [figures.length, figures.length + 1], choose: at => choose(rows[at].of, rows[at].row), chosen: rows.findIndex(({ of, row }) => address(of, row) === chosen.point) }));
+    listed.firstChild.scrollTop = top;
   }
 
-  const band = (row, figure) => {
-    const low = points.column("low")[row];
-    return figure === "accuracy" && low !== null ? ` ± ${(50 * (points.column("high")[row] - low)).toFixed(1)}` : "";
+  const band = ({ of, row }, figure) => {
+    const low = of.column("low")[row] ?? null;
+    return figure === "accuracy" && low !== null ? ` ± ${(50 * (of.column("high")[row] - low)).toFixed(1)}` : "";
   };
 
+  // A point as an address holds it: one of another sweep with the sweep's name before it.
+  const address = (of, row) => (of === points ? of.id(row) : `${of.sweep}/${of.id(row)}`);
+
   async function choose(of, row) {
-    chosen.point = of === points ? of.id(row) : null;
+    chosen.point = address(of, row);
     keep();
     const typing = listed.contains(document.activeElement);
-    list();
+    await draw();
     if (typing) listed.querySelector("tr.chosen")?.focus();
     await view(of.sweep, of.column("trial")[row], of.column("cut")[row]);
+    if (page.clientWidth < 960 && !typing) one.scrollIntoView({ block: "nearest" });
+  }
+
+  // A ring around the point that is looked at.
+  function ring() {
+    for (const of of [points, ...others])
+      for (let row = 0; chosen.point && row < of.count; row++)
+        if (address(of, row) === chosen.point)
+          return [{ type: "scatter", mode: "markers", x: [of.column(chosen.x)[row]], y: [of.column(chosen.y)[row]], hoverinfo: "skip", showlegend: false,
+                    marker: { symbol: "circle-open", size: 19, color: colour("ink"), line: { width: 2.5 } } }];
+    return [];
   }
 
   async function view(sweep, trial, cut) {
@@ -269,8 +296,8 @@ export async function frontier(page, sweepName) {
     const rows = points.data.front.length > 1 ? [...points.front] : [...Array(points.count).keys()];
     drawnCount = points.count;
     await Plotly.react(parallel, [{
-      type: "parcoords", labelfont: { color: colour("ink") }, tickfont: { color: colour("ink") }, rangefont: { color: colour("soft") }, line: { color: rows.map(row => points.column("accuracy")[row]), colorscale: "Viridis" },
-      dimensions: figures.map(figure => ({ label: FIGURES[figure].label, constraintrange: filters[figure], tickformat: TICKS[FIGURES[figure].kind].tickformat, values: rows.map(row => points.column(figure)[row] ?? NaN) })),
+      type: "parcoords", labelfont: { color: colour("ink") }, tickfont: { color: colour("ink") }, rangefont: { color: colour("soft") }, line: { color: rows.map(row => points.column("accuracy")[row]), colorscale: dark.matches ? BRIGHT : "Viridis", reversescale: !dark.matches },
+      dimensions: figures.map(figure => ({ label: UNITS[FIGURES[figure].kind] ? `${FIGURES[figure].label} (${UNITS[FIGURES[figure].kind]})` : FIGURES[figure].label, constraintrange: filters[figure], tickformat: TICKS[FIGURES[figure].kind].tickformat, values: rows.map(row => points.column(figure)[row] ?? NaN) })),
     }], layout({ margin: { t: 40, r: 40, b: 20, l: 50 } }), OPTIONS);
     parallel.removeAllListeners?.("plotly_restyle");
     parallel.on("plotly_restyle", () => {
@@ -300,7 +327,7 @@ export async function frontier(page, sweepName) {
   }, { rootMargin: "100px" });
   points.said = (text, state) => { tell(text, text ? "fault" : ""); if (state) page.dataset.state = state.state; };
   page.append(heading(1, `Frontier of ${sweepName}`), element("p", {}, link(`/sweeps/${name(sweepName)}`, "the sweep"), " · ", link(`/models/${name(detail.model)}`, `pick from model ${detail.model}`)),
-    headline, controls, ...missing.map(text => paragraph(text, "fault")), timed, element("div", { className: "two" }, cloud.stage, one), heading(2, "Filter"), paragraph("Drag along an axis to keep what lies there; click it to let go.", "soft"), letGo, suggestions, parallel, heading(2, "Points of the frontier"), listed);
+    headline, controls, ...missing.map(text => paragraph(text, "fault")), timed, element("div", { className: "two" }, cloud.stage, one), heading(2, "Points of the frontier"), listed, heading(2, "Filter"), paragraph("Drag along an axis to keep what lies there, in every sweep shown; click it to let go. Lines are points of the frontier, coloured by accuracy.", "soft"), letGo, suggestions, parallel);
   one.append(paragraph("Choose a point, in the picture or in the table below, to see its layers, latencies and learning curve.", "soft"));
   if (!points.count) headline.textContent = "no trial has ended yet: points appear here as they do";
   fill();
@@ -308,10 +335,12 @@ export async function frontier(page, sweepName) {
     await draw();
     sight.observe(parallel);
     findDevices();
-    if (chosen.point) { const [trial, cut] = chosen.point.split("/"); await view(sweepName, Number(trial), cut); }
+    if (chosen.point) {
+      const words = chosen.point.split("/"), [trial, cut] = words.slice(-2);
+      await view(words.slice(0, -2).join("/") || sweepName, Number(trial), cut);
+    }
   }, { once: true });
   const ends = [points.follow()];
-  const dark = matchMedia("(prefers-color-scheme: dark)");
   dark.addEventListener("change", draw);
   return () => { cloud.leave(); sight.disconnect(); ends.forEach(end => end()); dark.removeEventListener("change", draw); };
 

@@ -51,14 +51,17 @@ export async function model(page, modelName) {
     return labelled(element("span", {}, `${FIGURES[figure].label} `, told), control);
   }
 
-  let asked = 0;
+  let asked = 0, picked;
   async function pick() {
     const turn = ++asked;
     const query = new URLSearchParams([...wish.where.map(rule => ["where", rule]), ["best", wish.best], ...(wish.device ? [["device", wish.device]] : [])]);
     history.replaceState(null, "", `${location.pathname}?${query}`);
     try {
       const found = await ask(`/models/${name(modelName)}/pick`, { body: wish });
-      if (turn === asked) answer.replaceChildren(...told(found));
+      if (turn !== asked) return;
+      answer.replaceChildren(...told(found));
+      picked = found.version?.version;
+      list();
     } catch (fault) {
       if (turn === asked) answer.replaceChildren(paragraph(fault.message, "fault"));
     }
@@ -132,6 +135,13 @@ export async function model(page, modelName) {
     }
   }
 
+  // The point that a version is, in its sweep's frontier.
+  function from({ point }) {
+    if (!point) return "–";
+    const parts = point.split("/"), sweep = parts.slice(0, -2).join("/");
+    return link(`/sweeps/${name(sweep)}/frontier?point=${parts.slice(-2).map(name).join("/")}`, point);
+  }
+
   // The run's own page, where MLflow is a server; else its id.
   function run({ run_id: id }) {
     if (!id || !known.mlflow) return id ? id.slice(0, 8) : "–";
@@ -140,9 +150,9 @@ export async function model(page, modelName) {
 
   function list() {
     const figures = ["accuracy", "test_accuracy", "sparsity", "macs", "speedup", "size_bytes"];
-    versions.replaceChildren(table("versions on and off the frontier", ["version", "frontier", ...figures.map(figure => FIGURES[figure].label), "aliases", "device", "MLflow run"],
-      known.versions.map(each => [each.version, each.frontier ? "on" : "off", ...figures.map(figure => shown(figure, each.figures[figure])), each.aliases.join(", "), wish.device ?? each.device ?? "–", run(each)]),
-      { textual: [1, 8, 9, 10] }));
+    versions.replaceChildren(table("versions on and off the frontier", ["version", "frontier", ...figures.map(figure => FIGURES[figure].label), "aliases", "point", "device", "MLflow run"],
+      known.versions.map(each => [each.version, each.frontier ? "on" : "off", ...figures.map(figure => shown(figure, each.figures[figure])), each.aliases.join(", "), from(each), wish.device ?? each.device ?? "–", run(each)]),
+      { textual: [1, 8, 9, 10, 11], chosen: known.versions.findIndex(each => each.version === picked) }));
     history_.replaceChildren(known.history.length
       ? table("which version an alias came to name", ["alias", "version", "when"], known.history.map(each => [each.alias, each.version, since(each.at_ms)]), { textual: [0] })
       : paragraph("no alias was set since history is kept", "soft"));
@@ -152,7 +162,7 @@ export async function model(page, modelName) {
     : element("p", { className: "soft" }, "to see its runs in MLflow: ", element("code", {}, known.look), " ", button("copy", () => copy(known.look, "the command"), { plain: true, "aria-label": "copy the command for MLflow" }));
   list();
   page.append(heading(1, `Model ${modelName}`), inMlflow,
-    heading(2, "What do you wish?"), element("div", { className: "row" }, SLIDERS.map(slider), labelled("or in words", words),
+    heading(2, "What do you wish?"), element("div", { className: "row" }, SLIDERS.map(slider), labelled("or typed", words),
       labelled("best in", choice(BESTS.map(each => [each, FIGURES[each]?.label ?? each]), wish.best, value => { wish.best = value; pick(); })),
       known.devices.length > 1 && labelled("measured on", choice([["", "the sweep's own device"], ...known.devices.map(each => [each, each])], wish.device ?? "", on))),
     answer, one, heading(2, "Versions"), versions, heading(2, "Aliases and their history"), history_);

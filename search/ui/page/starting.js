@@ -11,19 +11,20 @@ export async function newSweep(page) {
   const like = new URLSearchParams(location.search).get("like");
   const text = element("textarea", { spellcheck: false, id: "sweep-file", "aria-describedby": "faults" });
   const faults = element("div", { id: "faults", role: "status", "aria-live": "polite" });
-  const said = element("pre", { hidden: true });
+  const said = element("pre", { className: "said", hidden: true });
   const start = button("Start", begin), address = element("input", { placeholder: "http://head:8265", size: 24 });
+  const undo = element("span");
   let timer, watching;
 
   text.value = like ? (await ask(`/sweeps/${name(like)}`)).text.replace(/^name: .*$/m, `name: ${like}-2`) : sessionStorage.getItem(KEPT) ?? presets[0].text;
   const check = async () => {
     sessionStorage.setItem(KEPT, text.value);
     const found = await ask("/check", { body: { text: text.value } });
-    start.disabled = found.faults.length > 0;
-    faults.replaceChildren(found.faults.length
+    start.disabled = found.faults.length > 0 || !!found.conflict;
+    faults.replaceChildren(found.conflict ? paragraph(found.conflict, "fault") : found.faults.length
       ? element("ul", {}, found.faults.map(fault => element("li", { className: "fault" }, fault.text)))
       : paragraph(`sweep ${found.name} has no fault`, "good"),
-      found.exists ? paragraph(`There is a sweep ${found.name} already: Start goes on with it if it searches for the same; for another search write another name.`, "soft") : "");
+      found.exists && !found.conflict ? paragraph(`There is a sweep ${found.name} already: Start goes on with it if it searches for the same; for another search write another name.`, "soft") : "");
   };
   const soon = () => {
     clearTimeout(timer);
@@ -61,9 +62,13 @@ export async function newSweep(page) {
 
   const preset = choice([["", "a preset…"], ...presets.map(row => [row.preset, `${row.preset}: ${row.about}`])], "", chosen => {
     const row = presets.find(each => each.preset === chosen);
-    if (row) { text.value = row.text; check(); }
+    if (!row) return;
+    const before = text.value, typed = !presets.some(each => each.text === before);
+    text.value = row.text;
+    check();
+    undo.replaceChildren(typed ? button("Back to what was typed", () => { text.value = before; undo.replaceChildren(); check(); }, { plain: true }) : "");
   });
-  page.append(heading(1, "New sweep"), labelled("begin with", preset), labelled("sweep file", text), faults,
+  page.append(heading(1, "New sweep"), element("div", { className: "row" }, labelled("begin with", preset), undo), labelled("sweep file", text), faults,
     element("div", { className: "row" }, labelled("on a cluster's job server (empty: here)", address), start),
     said, element("p", {}, link("/sweeps", "all sweeps")));
   await check();

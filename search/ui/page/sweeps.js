@@ -1,7 +1,7 @@
 // All sweeps, and one sweep: how far it is, what failed, stop and go on.
 
 import { ask, name } from "/assets/api.js";
-import { button, element, heading, labelled, link, paragraph, table, tell } from "/assets/dom.js";
+import { button, element, fresh, heading, labelled, link, paragraph, table, tell } from "/assets/dom.js";
 import { shown, since } from "/assets/figures.js";
 import { line } from "/assets/plots.js";
 
@@ -48,12 +48,13 @@ export async function sweeps(page) {
   const cards = element("div", { className: "cards" });
   const renew = async () => {
     const known = await ask("/sweeps");
+    fresh();
     cards.replaceChildren(...(known.length ? known.map(card) : [element("p", {},
       "There is no sweep yet. ", link("/new", "Start one here"), ", or type ", element("code", {}, "sparsweep run digits"), ".")]));
   };
   await renew();
   page.append(heading(1, "Sweeps"), cards);
-  const timer = setInterval(() => renew().catch(fault => tell(fault.message, "fault")), EVERY_MS);
+  const timer = setInterval(() => renew().catch(fault => tell(`stale: ${fault.message}`, "fault")), EVERY_MS);
   return () => clearInterval(timer);
 }
 
@@ -64,6 +65,7 @@ export async function sweep(page, sweepName) {
 
   async function renew() {
     const known = await ask(`/sweeps/${name(sweepName)}`);
+    fresh();
     const text = JSON.stringify(known);
     if (text === last) return known;
     last = text;
@@ -83,6 +85,7 @@ export async function sweep(page, sweepName) {
       table("reasons, how often, and where to read more", ["times", "reason", "in a terminal"],
             Object.entries(known.reasons).map(([reason, count]) => [String(count), { text: reason, kind: "long" }, logs(known, reason)]), { textual: [1, 2] })] : []));
     if (known.history.length) {
+      plot.querySelector("p")?.remove();
       const { unit, values } = elapsed(known.history.map(each => each.ended_ms));
       line(plot, values, known.history.map(each => each.hypervolume), `${unit} since the first trial ended`, "hypervolume");
     } else if (!plot.childElementCount) plot.append(paragraph("no trial has ended yet", "soft"));
