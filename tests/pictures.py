@@ -37,6 +37,10 @@ def pick(page: "Page", model: str) -> None:
     """A pick by a typed wish."""
     page.goto(f"/models/{model}?where=accuracy+%3E%3D+0.96&best=speedup")
     page.get_by_role("heading", name="Picked: version").wait_for()
+    elsewhere = (
+        "for (const each of document.querySelectorAll('code')) each.textContent = each.textContent.replace(...to)"
+    )
+    page.evaluate(f"to => {{ {elsewhere} }}", [str(Home.find().path), "/path/to/.sparsweep"])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -23,7 +23,7 @@ export function table(caption, headers, rows, { textual = [], choose, chosen } =
   const body = rows.map((cells, row) => element("tr",
     choose ? { tabIndex: 0, className: row === chosen ? "chosen" : "", "aria-selected": row === chosen ? "true" : "false", onclick: () => choose(row),
                onkeydown: event => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); choose(row); } } } : {},
-    cells.map((cell, at) => element("td", { className: `${kind(at)} ${cell?.kind ?? ""}` }, cell?.text ?? cell ?? ""))));
+    cells.map((cell, at) => element("td", { className: `${kind(at)} ${cell?.kind ?? ""}` }, cell instanceof Node ? cell : cell?.text ?? cell ?? ""))));
   const title = element("caption", { className: "soft" }, caption);
   return element("div", { className: "wide" }, element("table", {}, title, element("thead", {}, head), element("tbody", {}, body)));
 }

@@ -29,7 +29,8 @@ export async function model(page, modelName) {
   const read = () => ask(`/models/${name(modelName)}${wish.device ? `?device=${name(wish.device)}` : ""}`);
   let known = await read();
   const words = element("input", { value: wish.where.join(" and "), size: 34, placeholder: "accuracy >= 0.985 and size_bytes <= 20000",
-    onchange: event => { wish.where = event.target.value.split(/\s+and\s+|;/).map(each => each.trim()).filter(Boolean); pick(); } });
+    onchange: event => { wish.where = event.target.value.split(/\s+and\s+|;/).map(each => each.trim()).filter(Boolean); sliders.replaceChildren(...SLIDERS.map(slider).filter(Boolean)); pick(); } });
+  const sliders = element("div", { className: "row" });
   const answer = element("section", { "aria-live": "polite" }), versions = element("div"), history_ = element("div"), one = element("div");
 
   function slider([figure, op]) {
@@ -37,9 +38,11 @@ export async function model(page, modelName) {
     const bounds = [...new Set(values.map(value => bound(value, op)))].sort((one, other) => one - other);
     if (bounds.length < 2) return null;
     const loose = op === ">=" ? 0 : bounds.length - 1, said = at => (at === loose ? "any" : shown(figure, bounds[at]));
-    const given = wish.where.map(rule => rule.split(" ")).find(([of, by]) => of === figure && by === op), first = given ? bounds.indexOf(Number(given[2])) : loose;
-    const told = element("output", {}, first < 0 || first === loose ? "any" : `${op} ${said(first)}`);
-    const control = element("input", { type: "range", min: 0, max: bounds.length - 1, step: 1, value: first < 0 ? loose : first, "aria-label": `${FIGURES[figure].label} ${op === ">=" ? "at least" : "at most"}`, "aria-valuetext": said(first < 0 ? loose : first), oninput: event => {
+    const rule = wish.where.map(each => each.split(" ")).find(([of, by, value]) => of === figure && by === op && Number.isFinite(Number(value)));
+    const asked = rule ? Number(rule[2]) : null, within = each => (op === ">=" ? each >= asked : each <= asked);
+    const first = asked === null || !bounds.some(within) ? loose : op === ">=" ? bounds.findIndex(within) : bounds.findLastIndex(within);
+    const text = asked === null ? "any" : shown(figure, asked), told = element("output", {}, asked === null ? "any" : `${op} ${text}`);
+    const control = element("input", { type: "range", min: 0, max: bounds.length - 1, step: 1, value: first, "aria-label": `${FIGURES[figure].label} ${op === ">=" ? "at least" : "at most"}`, "aria-valuetext": text, oninput: event => {
       const at = Number(event.target.value);
       told.textContent = at === loose ? "any" : `${op} ${said(at)}`;
       event.target.setAttribute("aria-valuetext", said(at));
@@ -150,7 +153,7 @@ export async function model(page, modelName) {
 
   function list() {
     const figures = ["accuracy", "test_accuracy", "sparsity", "macs", "speedup", "size_bytes"];
-    versions.replaceChildren(table("versions on and off the frontier", ["version", "frontier", ...figures.map(figure => FIGURES[figure].label), "aliases", "point", "device", "MLflow run"],
+    versions.replaceChildren(table("versions on and off the frontier", ["version", "frontier", ...figures.map(figure => FIGURES[figure].label), "aliases", "point", "device", "run"],
       known.versions.map(each => [each.version, each.frontier ? "on" : "off", ...figures.map(figure => shown(figure, each.figures[figure])), each.aliases.join(", "), from(each), wish.device ?? each.device ?? "–", run(each)]),
       { textual: [1, 8, 9, 10, 11], chosen: known.versions.findIndex(each => each.version === picked) }));
     history_.replaceChildren(known.history.length
@@ -161,8 +164,9 @@ export async function model(page, modelName) {
   const inMlflow = known.mlflow ? element("p", {}, element("a", { href: known.mlflow, target: "_blank", rel: "noreferrer" }, "in MLflow"))
     : element("p", { className: "soft" }, "to see its runs in MLflow: ", element("code", {}, known.look), " ", button("copy", () => copy(known.look, "the command"), { plain: true, "aria-label": "copy the command for MLflow" }));
   list();
+  sliders.append(...SLIDERS.map(slider).filter(Boolean));
   page.append(heading(1, `Model ${modelName}`), inMlflow,
-    heading(2, "What do you wish?"), element("div", { className: "row" }, SLIDERS.map(slider), labelled("or typed", words),
+    heading(2, "What do you wish?"), sliders, element("div", { className: "row" }, labelled("or typed", words),
       labelled("best in", choice(BESTS.map(each => [each, FIGURES[each]?.label ?? each]), wish.best, value => { wish.best = value; pick(); })),
       known.devices.length > 1 && labelled("measured on", choice([["", "the sweep's own device"], ...known.devices.map(each => [each, each])], wish.device ?? "", on))),
     answer, one, heading(2, "Versions"), versions, heading(2, "Aliases and their history"), history_);
