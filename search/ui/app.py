@@ -59,7 +59,7 @@ def app_of(home: Home, tracking_uri: str, guard: Guard) -> FastAPI:
 
 
 def _add_reading(app: FastAPI, reader: Reader) -> None:
-    live = Live(reader)
+    live = app.state.live = Live(reader)
 
     @app.get("/api/sweeps", tags=["sweeps"])
     def sweeps() -> list[schemas.SweepState]:

@@ -88,6 +88,11 @@ class Live:
             known, state = (cloud.version, cloud.count), now
             await asyncio.sleep(self.every_s)
 
+    def end(self) -> None:
+        """Lets all viewers go: a server that is to end waits for none of them."""
+        for watch in self._watches.values():
+            self._tell(watch, None)
+
     def _tell(self, watch: Watch, event: bytes | None) -> None:
         for queue in list(watch.viewers):
             try:

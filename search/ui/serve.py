@@ -1,10 +1,12 @@
 """`sparsweep ui`: the page on this machine until Ctrl-C."""
 
 import argparse
+import asyncio
 import os
 import socket
 import sys
 import threading
+from types import FrameType
 
 from sparsweep.search.home import Home
 from sparsweep.search.ui.guard import Guard, is_loopback
@@ -12,6 +14,8 @@ from sparsweep.search.ui.guard import Guard, is_loopback
 VARIABLE = "SPARSWEEP_UI_TOKEN"
 """Where a token of one's own is taken from."""
 HIGHEST_PORT = 65535
+PATIENCE_S = 10
+"""So long a request that is at work when the server is to end may go on."""
 
 
 def serve(options: argparse.Namespace) -> int:
@@ -24,8 +28,19 @@ def serve(options: argparse.Namespace) -> int:
 
     from sparsweep.search.ui.app import app_of
 
-    config = uvicorn.Config(app_of(home, uri, guard), log_level="warning", access_log=False, server_header=False)
-    server = uvicorn.Server(config)
+    app = app_of(home, uri, guard)
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=PATIENCE_S
+    )
+
+    class Server(uvicorn.Server):
+        """Ends although pages are open, which listen for as long as the server lets them."""
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            asyncio.get_running_loop().call_soon_threadsafe(app.state.live.end)
+            super().handle_exit(sig, frame)
+
+    server = Server(config)
     print(f"sparsweep ui on {_address(options.host, listening.getsockname()[1], guard)}", flush=True)
     if not is_loopback(options.host):
         print("whoever has this address can start sweeps, which run code: keep it to yourself", file=sys.stderr)

@@ -8,13 +8,16 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from sparsweep.search.sweep_folder import SweepFolder, Where
 from tests.flow.conftest import SMALL, Shell
 from tests.flow.test_page import browser  # noqa: F401
+from tests.search.test_frontier_index import sweep_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -47,6 +50,26 @@ def page(browser: "Browser", address: str) -> "Iterator[Page]":  # noqa: F811
     page.set_default_timeout(WAIT_MS)
     yield page
     context.close()
+
+
+def test_the_server_ends_although_pages_are_open(shell: Shell) -> None:
+    SweepFolder(shell.home / "sweeps" / "digits").create(sweep_of(), Where())
+    words = [sys.executable, "-m", "sparsweep.search.cli", "ui", "--port", "0"]
+    process = subprocess.Popen(
+        words, cwd=shell.folder, env=shell.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    found = re.search(r"127\.0\.0\.1:\d+", process.stdout.readline())
+    assert found is not None
+    looking = [HTTPConnection(found[0], timeout=60) for _ in range(5)]
+    for each in looking:
+        each.request("GET", "/api/sweeps/digits/events")
+    answers = [each.getresponse() for each in looking]
+    assert all(answer.readline().startswith(b"event: ") for answer in answers)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert said == ""
+    assert all(answer.read() is not None for answer in answers), "they were told to the end, not broken off"
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def until_shown(browser: "Browser", address: str, shown: str) -> float:
 
 def filters(browser: "Browser", address: str, repeats: int) -> list[float]:
     """Milliseconds in the browser from letting go of a brush on an axis until the filtered picture is on the screen."""
-    context = browser.new_context(viewport={"width": 1280, "height": 1400})
+    context = browser.new_context(viewport={"width": 1280, "height": 1900})
     page = context.new_page()
     page.goto(address, timeout=WAIT_MS)
     page.wait_for_function(WHOLE, timeout=WAIT_MS)
