@@ -1,10 +1,12 @@
 """What one live update takes of the server, and what viewers cost the driver of a running sweep."""
 
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
@@ -110,6 +112,8 @@ class _Viewer:
         self.events = 0
         self.connection = HTTPConnection(address.removeprefix("http://"), timeout=60)
         self.connection.request("GET", f"/api/sweeps/{name}/events?version=-1")
+        assert self.connection.sock is not None
+        self.socket = self.connection.sock.dup()  # the answer takes the connection's own
         self.answer = self.connection.getresponse()
         self.thread = threading.Thread(target=self._listen, daemon=True)
         self.thread.start()
@@ -122,8 +126,9 @@ class _Viewer:
             return  # ended from the other side
 
     def end(self) -> int:
-        if self.connection.sock is not None:
-            self.connection.sock.close()
+        with suppress(OSError):  # hung up already
+            self.socket.shutdown(socket.SHUT_RDWR)  # a thread that reads is not woken by closing
+        self.socket.close()
         self.connection.close()
         self.thread.join(5)
         return self.events
