@@ -1,6 +1,7 @@
 """The LeNet table: what dominates a published row, what is chosen by validation alone, and what is told."""
 
 import json
+import math
 from pathlib import Path
 from statistics import mean
 
@@ -128,6 +129,8 @@ def test_lines_say_by_how_much_and_with_what_help() -> None:
     assert [line[-2:] for line in second] == [("none", "0.25 short"), ("shifts", "dominated by 0.20")]
     assert third[0][-3:] == ("no network so small", "", "no")
     assert score(lines(), "lenet-5") == (2, 1, 3)
+    delta = Line(row=row(error_pct=None, delta_error_pct=0.2), claims=(), most_pct=math.nan)
+    assert (cells(delta, ran=False)[0][1], cells(delta, ran=False)[0][-3]) == ("dense + 0.20", "not run yet")
 
 
 def test_the_lines_become_a_picture(tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ def tell(order: Order) -> int:
     parts = [better(part_of(network, order), before.get(network)) for network in NETWORKS]
     lines = [line for part in parts for line in part.lines]
     answers = [answer for part in parts for answer in part.answers]
-    told = [cell for line in lines for cell in cells(line)]
+    told = [cell for part in parts for line in part.lines for cell in cells(line, ran=part.settings > 0)]
     said = [text for part in parts for text in words(part)] + remarks()
     print(lines_as_text(HEADERS, told, left=1), "", *said, sep="\n")
     if answers:

@@ -1,5 +1,6 @@
 """The table, the answer on attention, and the picture, as Markdown, JSON and PNG."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,12 +30,13 @@ class Line:
         return any(claim.dominates for claim in self.claims)
 
 
-def cells(line: Line) -> list[tuple[str, ...]]:
-    """The line under HEADERS: one a claim, or one that says that there is none."""
+def cells(line: Line, *, ran: bool = True) -> list[tuple[str, ...]]:
+    """The line under HEADERS: one a claim, or one that says that there is none, or that nothing was `ran` yet."""
     row = line.row
-    own = (row.name, f"{line.most_pct:.2f}", _count(row.weights_left), _count(row.macs))
+    most = f"{line.most_pct:.2f}" if math.isfinite(line.most_pct) else f"dense + {row.delta_error_pct:.2f}"
+    own = (row.name, most, _count(row.weights_left), _count(row.macs))
     if not line.claims:
-        return [(*own, "", "", "", "no network so small", "", "no")]
+        return [(*own, "", "", "", "no network so small" if ran else "not run yet", "", "no" if ran else "")]
     return [(*(own if at == 0 else ("", "", "", "")), *_claimed(claim)) for at, claim in enumerate(line.claims)]
 
 
