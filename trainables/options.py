@@ -10,6 +10,8 @@ from sparsweep.trainables.schedules import CUT_SCHEDULES
 from sparsweep.trainables.tasks.augment import AUGMENTS
 from sparsweep.trainables.ways import Ways
 
+DESCENTS_FROM = ("trained", "own")
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrialOptions:
@@ -26,6 +28,10 @@ class TrialOptions:
     """`constant`, or `cosine`: down to 1 % of the rate over the training, and over each fine-tuning."""
     descent: str = "nested"
     """`nested` walks from dense to sparse; `none` measures the method's own cut alone (the control)."""
+    descent_from: str = "trained"
+    """Where the descent sets out: from the `trained` network, or from the method's `own` cut, fine-tuned, so that all
+    cuts lie within it. `own` serves methods that make weights small as they train: fine-tuning without their penalty
+    lets those grow again that a cut from the trained network has left."""
     cuts: int = 16
     cut_schedule: str = "geometric"
     """How much each cut takes: one of `schedules.CUT_SCHEDULES`."""
@@ -104,6 +110,7 @@ ALLOWED: Mapping[str, Float | Int | Choice] = {
     "optimizer": Choice(choices=("adam", "sgd")),
     "schedule": Choice(choices=("cosine", "constant")),
     "descent": Choice(choices=("nested", "none")),
+    "descent_from": Choice(choices=DESCENTS_FROM),
     "cuts": Int(low=1, high=256),
     "cut_schedule": Choice(choices=CUT_SCHEDULES),
     "regrowth": Float(low=0, high=0.99),

@@ -2,8 +2,9 @@
 
     train      `epochs` epochs with the method
     own        the method's gates folded into the weights; its own cut, measured untouched, then fine-tuned
-    descend    back to the trained network; cuts from all that is not yet zero down, each fine-tuned; every one within
-               the one before, unless `regrowth` lets something come back
+    descend    back to the trained network, or to the fine-tuned own cut where `descent_from` says so; cuts from all
+               that is not yet zero down, each fine-tuned; every one within the one before, unless `regrowth` lets
+               something come back
 
 Every cut is compacted, checked exact and measured on the compact network: that is a point. Its network is kept while
 no other point of this trial dominates it.
@@ -26,7 +27,7 @@ from sparsweep.trainables.compact.attention import split_attention
 from sparsweep.trainables.compact.coupling import Couplings, couplings_of
 from sparsweep.trainables.compact.removal import Compacted, InexactCompactionError, check_exact, compact
 from sparsweep.trainables.cut import cut, living, weight_masks
-from sparsweep.trainables.groups import add_masks, set_masks
+from sparsweep.trainables.groups import add_masks, prunable_layers, set_masks
 from sparsweep.trainables.judgement import Judge
 from sparsweep.trainables.measures.accuracy import accuracy
 from sparsweep.trainables.measures.layer_times import LayerTimes
@@ -130,6 +131,8 @@ class Trial:
     done: int = 0
     """Epochs or cuts done in this phase."""
     trained: dict[str, Tensor] = field(default_factory=dict)
+    own_cut: dict[str, Tensor] = field(default_factory=dict)
+    """The network of the own cut, fine-tuned, if the descent sets out from there."""
     uncut: nn.Module | None = None
     """The network with these weights, once somebody learns from it."""
     way: Way = OWN_WAY
@@ -228,12 +231,14 @@ class Trial:
             self._measure("own-tuned", scores.threshold)
         if not self.method.descends or self.options.descent == "none" or not scores.values:
             return "done"
+        if self.options.descent_from == "own":
+            self.own_cut = {name: tensor.clone() for name, tensor in self.net.state_dict().items()}
         return self._set_out(self.ways[0])
 
     def _set_out(self, way: Way | None) -> str:
-        """Back to the trained network, and on the way down, or on the next one if there is nothing to cut on it."""
+        """Back to where descents begin, and on the way down, or on the next one if there is nothing to cut on it."""
         while way is not None:
-            self.net.load_state_dict(self.trained)
+            self.net.load_state_dict(self.own_cut or self.trained)
             self.way, self.done = way, 0
             scores = way.scores(self.net, self.method)
             self.alive, keeps = self._way_down(self.net, scores, self.options.cuts)
@@ -269,7 +274,7 @@ class Trial:
         """Multiply-adds that so many groups would execute if the network were cut now; ideal ones of weights."""
         net = copy.deepcopy(self.net)
         left, _ = self._survivors(scores, keep, self.alive)
-        set_masks(net, weight_masks(net, scores, left))
+        set_masks(net, self._masks(scores, left))
         smaller = compact(net, self.couplings).net
         macs = count_macs(smaller, self.plan.task.example_shape)
         if scores.granularity == "weight":
@@ -287,13 +292,21 @@ class Trial:
             minimum=1 if scores.granularity == "weight" else o.minimum_width, ties=self._ties(scores),
         )  # fmt: skip
 
+    def _masks(self, scores: Scores, left: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The masks of a cut of the descent: its survivors, and within the own cut if it sets out from there."""
+        masks = weight_masks(self.net, scores, left)
+        for name in prunable_layers(self.net) if self.own_cut else ():
+            own = self.own_cut[f"{name}.weight_mask"] != 0
+            masks[name] = masks[name] & own if name in masks else own
+        return masks
+
     def _descend(self) -> str:
         scores = self.way.scores(self.net, self.method)
         left, threshold = self._survivors(scores, self.keeps[self.done], self.alive)
         if self.options.regrowth > 0:
             self.alive = self._exchange(scores, left)
         else:
-            set_masks(self.net, weight_masks(self.net, scores, left))
+            set_masks(self.net, self._masks(scores, left))
             self.alive = left
         self._finetune()
         self._measure(self.way.cut(self.done), threshold)
@@ -306,24 +319,29 @@ class Trial:
         """Cuts as `left` says, but for what comes back of the last cut; the survivors."""
         before = Earlier(state={n: t.clone() for n, t in self.net.state_dict().items()}, alive=self.alive)
         if self.earlier is None:
-            set_masks(self.net, weight_masks(self.net, scores, left))
+            set_masks(self.net, self._masks(scores, left))
         else:
             regrowth = Regrowth(
                 share=self.options.regrowth, train=self.data.train, loss_of=self.plan.task.loss_function(),
                 ties=self._ties(scores),
             )  # fmt: skip
             left = regrowth.survivors(self.net, scores, left, self.alive, self.earlier)
-            set_masks_and_restore(self.net, weight_masks(self.net, scores, left), self.earlier.state)
+            set_masks_and_restore(self.net, self._masks(scores, left), self.earlier.state)
         self.earlier = before
         return left
 
     def _adapt(self) -> None:
         """Plans the cuts that are still to come by what the last one cost."""
-        trained = next(epoch.accuracy for epoch in reversed(self.epochs) if epoch.phase == "train")
-        before = self.points[-2].accuracy if self.done > 1 else trained
+        before = self.points[-2].accuracy if self.done > 1 else self._accuracy_at_outset()
         self.keeps[self.done :] = adapted_keeps(
             self.keeps[self.done - 1], self.keeps[self.done :], fall=before - self.points[-1].accuracy
         )
+
+    def _accuracy_at_outset(self) -> float:
+        """Where descents begin."""
+        if self.own_cut:  # its points come first: untouched, then fine-tuned
+            return self.points[1 if self.options.finetune_epochs > 0 else 0].accuracy
+        return next(epoch.accuracy for epoch in reversed(self.epochs) if epoch.phase == "train")
 
     def _finetune(self) -> None:
         o = self.options
@@ -426,6 +444,7 @@ class Trial:
         """Tensors, numbers and text only: what `torch.load(weights_only=True)` reads."""
         return {
             "net": self.net.state_dict(), "optimizer": self.optimizer.state_dict(), "trained": self.trained,
+            "own_cut": self.own_cut,
             "alive": self.alive, "way": self.way.name, "keeps": self.keeps, "phase": self.phase, "done": self.done,
             "earlier": None if self.earlier is None else vars(self.earlier), "seconds": self.seconds,
             "order": self.order.get_state(), "rng": torch.get_rng_state(),
@@ -447,7 +466,9 @@ class Trial:
         if state["device_rng"] is not None and torch.cuda.is_available():
             torch.cuda.set_rng_state(state["device_rng"])
         device = next(self.net.parameters()).device
-        self.trained, self.alive = ({n: t.to(device) for n, t in state[part].items()} for part in ("trained", "alive"))
+        self.trained, self.own_cut, self.alive = (
+            {n: t.to(device) for n, t in state.get(part, {}).items()} for part in ("trained", "own_cut", "alive")
+        )
         earlier = state.get("earlier")  # checkpoints of before there was regrowth have none
         self.earlier = earlier and Earlier(**{k: {n: t.to(device) for n, t in v.items()} for k, v in earlier.items()})
         self.keeps = list(state["keeps"])

@@ -1,0 +1,115 @@
+"""A descent that sets out from the method's own cut: within it, to the same bits after an interruption."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from sparsweep.trainables import trial as trial_module
+from sparsweep.trainables.attempt import Attempt, run_trial
+from sparsweep.trainables.groups import masks_of
+from sparsweep.trainables.options import ALLOWED, TrialOptions
+from sparsweep.trainables.record import TrialFolder
+from sparsweep.trainables.schedules import adapted_keeps
+from sparsweep.trainables.trial import Trial, TrialPlan
+from tests.trainables.nets import plan
+
+FIXED = {"epochs": 1, "cuts": 3, "finetune_epochs": 1, "descent_from": "own"}
+HALF = 0.01
+"""A threshold that about half of the weights are above after an epoch on digits."""
+
+
+def given(**fixed: Any) -> TrialPlan:
+    return plan(granularity="weight", threshold=HALF, sparsity_strength=1e-4, fixed={**FIXED, **fixed})
+
+
+def figures(points: Any) -> list[Any]:
+    return [(p.cut, p.accuracy, p.macs, p.weights_left, p.threshold) for p in points]
+
+
+def finished(wanted: TrialPlan, folder: Path) -> Trial:
+    folder.mkdir()
+    trial = Trial.start(wanted, folder)
+    while trial.advance():
+        pass
+    return trial
+
+
+def test_from_the_trained_network_unless_it_is_said() -> None:
+    assert TrialOptions.from_row({}, {}).descent_from == "trained"
+    assert all(word in ALLOWED["descent_from"] for word in ("trained", "own"))
+    assert "tuned" not in ALLOWED["descent_from"]
+
+
+def test_every_cut_lies_within_the_own_cut(tmp_path: Path) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    trial = Trial.start(given(further_descents="filter"), folder)
+    while trial.phase != "descend":
+        trial.advance()
+    own = {name: mask.bool().clone() for name, mask in masks_of(trial.net).items()}
+    left = sum(int(mask.sum()) for mask in own.values())
+    assert 0 < left < sum(mask.numel() for mask in own.values())
+    steps = 0
+    while trial.advance():
+        masks = masks_of(trial.net)
+        assert all(bool((own[name] | ~masks[name].bool()).all()) for name in own)
+        steps += 1
+    assert steps >= 5, "both ways down"
+    cuts = {point.cut: point.weights_left for point in trial.points}
+    assert cuts["own-tuned"] == left
+    assert left > cuts["00"] > cuts["01"] > cuts["02"]
+    assert left > cuts["filter-00"]
+
+
+def test_the_own_cut_is_what_it_is_without(tmp_path: Path) -> None:
+    own = finished(given(last_share=0.9), tmp_path / "own")
+    trained = finished(given(last_share=0.9, descent_from="trained"), tmp_path / "trained")
+    assert figures(own.points[:2]) == figures(trained.points[:2])
+    assert trained.points[-1].weights_left > own.points[1].weights_left, "what the own cut took is there again"
+    assert len(own.points) == 2, "it has less than the last cut keeps"
+
+
+def test_an_interrupted_trial_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+    wanted = given(cut_schedule="adaptive", distillation=0.5, further_descents="filter")
+    whole = run_trial(wanted, TrialFolder(tmp_path / "whole"), debug=True)
+    folder = TrialFolder(tmp_path / "interrupted")
+    for way, done in (("", 0), ("", 2), ("filter", 1)):
+        attempt = Attempt.begin(wanted, folder)
+        assert attempt.run(
+            until=lambda t, way=way, done=done: (t.phase, t.way.name, t.done) == ("descend", way, done)  # type: ignore[misc]
+        )
+        attempt.save()
+    last = Attempt.begin(wanted, folder)
+    last.run()
+    assert figures(last.commit().points) == figures(whole.points)
+
+
+def test_fine_tuning_learns_from_the_network_before_anything_was_cut(tmp_path: Path) -> None:
+    trial = finished(given(distillation=0.5), tmp_path / "distilled")
+    assert trial.uncut is not None
+    taught = trial.uncut.state_dict()
+    assert all(torch.equal(tensor, taught[name]) for name, tensor in trial.trained.items())
+
+
+@pytest.mark.parametrize(("tuned", "own"), [(1, "own-tuned"), (0, "own")])
+def test_an_adaptive_descent_weighs_its_first_cut_against_the_own_one(
+    tuned: int, own: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    falls: list[float] = []
+
+    def noted(keep: int, later: list[int], *, fall: float) -> list[int]:
+        falls.append(fall)
+        return adapted_keeps(keep, later, fall=fall)
+
+    monkeypatch.setattr(trial_module, "adapted_keeps", noted)
+    trial = finished(given(cut_schedule="adaptive", finetune_epochs=tuned), tmp_path / "adaptive")
+    accuracy = {point.cut: point.accuracy for point in trial.points}
+    assert falls[:2] == [0.0, accuracy[own] - accuracy["00"]]
+    assert falls[2] == accuracy["00"] - accuracy["01"]
+
+
+def test_an_own_cut_that_leaves_nothing_to_cut_ends_the_trial(tmp_path: Path) -> None:
+    wanted = plan(granularity="filter", threshold=1e3, fixed=FIXED)
+    assert [point.cut for point in finished(wanted, tmp_path / "nothing").points] == ["own", "own-tuned"]
