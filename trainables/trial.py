@@ -25,9 +25,10 @@ from sparsweep.spaces.space import Row
 from sparsweep.trainables.compact.architecture import describe, save_network
 from sparsweep.trainables.compact.attention import split_attention
 from sparsweep.trainables.compact.coupling import Couplings, couplings_of
+from sparsweep.trainables.compact.inner import inner_of
 from sparsweep.trainables.compact.removal import Compacted, InexactCompactionError, check_exact, compact
 from sparsweep.trainables.cut import cut, living, weight_masks
-from sparsweep.trainables.groups import add_masks, prunable_layers, set_masks
+from sparsweep.trainables.groups import add_masks, drop_masks, prunable_layers, set_masks
 from sparsweep.trainables.judgement import Judge
 from sparsweep.trainables.measures.accuracy import accuracy
 from sparsweep.trainables.measures.layer_times import LayerTimes
@@ -35,7 +36,7 @@ from sparsweep.trainables.measures.macs import Macs, count_macs, ideal_macs
 from sparsweep.trainables.measures.size import layer_sparsity, nonzero_counts, size_bytes, sparsity, weight_counts
 from sparsweep.trainables.methods import Method, method_of
 from sparsweep.trainables.options import TrialOptions, patterns
-from sparsweep.trainables.outline import lay_outline
+from sparsweep.trainables.outline import lay_outline, outline_of
 from sparsweep.trainables.point import Point, cut_name
 from sparsweep.trainables.record import Epoch, Rung, now_ms
 from sparsweep.trainables.regrowth import Earlier, Regrowth, set_masks_and_restore
@@ -47,6 +48,8 @@ from sparsweep.trainables.tasks.data import even_sample
 from sparsweep.trainables.training import Teacher, compiled, optimizer_of, train_epoch
 from sparsweep.trainables.ways import Way, ways_of
 
+SMALLER = 0.9
+"""Of the network's parameters: with so few a compact network is fine-tuned in its place."""
 LAST_SHARE = {"filter": 0.04, "input": 0.04, "weight": 0.005}
 CHECK_EXAMPLES = 256
 PROBES = 4
@@ -65,6 +68,10 @@ def _couplings_and_macs(task: Task, net: nn.Module) -> tuple[Couplings, Macs]:
     if name not in _known:
         _known[name] = couplings_of(net, task.example_shape), count_macs(net, task.example_shape)
     return _known[name]
+
+
+def parameter_count(net: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in net.parameters())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,10 +221,11 @@ class Trial:
         span = (self.done / o.epochs, (self.done + 1) / o.epochs)
         loss = train_epoch(
             self.net, self.method, self.optimizer, self.data.train, batch_size=o.batch_size,
-            learning_rate=o.learning_rate, schedule=o.schedule, span=span, order=self.order, **self._how(),
+            learning_rate=o.learning_rate, schedule=o.schedule, span=span, order=self.order, passes=self.passes,
+            **self._how(),
         )  # fmt: skip
         self.done += 1
-        self._note("train", loss)
+        self._note("train", loss, self.net)
         return "train" if self.done < o.epochs else "own"
 
     def _own(self) -> str:
@@ -227,8 +235,7 @@ class Trial:
         set_masks(self.net, weight_masks(self.net, scores, scores.own))
         self._measure("own" if self.method.descends else "dense", scores.threshold)
         if self.method.descends and self.options.finetune_epochs > 0:
-            self._finetune()
-            self._measure("own-tuned", scores.threshold)
+            self._finetune_and_measure("own-tuned", scores.threshold)
         if not self.method.descends or self.options.descent == "none" or not scores.values:
             return "done"
         if self.options.descent_from == "own":
@@ -308,8 +315,7 @@ class Trial:
         else:
             set_masks(self.net, self._masks(scores, left))
             self.alive = left
-        self._finetune()
-        self._measure(self.way.cut(self.done), threshold)
+        self._finetune_and_measure(self.way.cut(self.done), threshold)
         self.done += 1
         if self.options.cut_schedule == "adaptive":
             self._adapt()
@@ -343,18 +349,39 @@ class Trial:
             return self.points[1 if self.options.finetune_epochs > 0 else 0].accuracy
         return next(epoch.accuracy for epoch in reversed(self.epochs) if epoch.phase == "train")
 
-    def _finetune(self) -> None:
+    def _finetune_and_measure(self, name: str, threshold: float) -> None:
+        """One point of a network that has just been cut; what is fine-tuned is the compact one, where it is smaller."""
+        compacted = None
+        if self.options.finetune_epochs > 0:
+            compacted = compact(self.net, self.couplings)
+            if self._pays(compacted):
+                inner = inner_of(self.net, compacted, self.couplings)
+                self._finetune(inner.net, inner.net)
+                inner.write_back(self.net)
+                drop_masks(inner.net).eval()
+            else:
+                self._finetune(self.net, self.passes)
+                compacted = None
+        self._measure(name, threshold, compacted)
+
+    def _pays(self, compacted: Compacted) -> bool:
+        """Whether fine-tuning goes by the compact network: not where training passes are compiled, or need layers that
+        evaluation does not."""
+        outline = outline_of(self.net)
+        if self.options.compile != "none" or outline is None or outline.idle:
+            return False
+        return parameter_count(compacted.net) <= SMALLER * parameter_count(self.net)
+
+    def _finetune(self, net: nn.Module, passes: Callable[[Tensor], Tensor]) -> None:
         o = self.options
-        if o.finetune_epochs == 0:
-            return
-        optimizer, teacher = optimizer_of(self.net, o.finetune_learning_rate), self._teacher()
+        optimizer, teacher = optimizer_of(net, o.finetune_learning_rate), self._teacher()
         for epoch in range(o.finetune_epochs):
             loss = train_epoch(
-                self.net, None, optimizer, self.data.train, batch_size=o.batch_size, schedule=o.schedule,
-                learning_rate=o.finetune_learning_rate, order=self.order,
+                net, None, optimizer, self.data.train, batch_size=o.batch_size, schedule=o.schedule,
+                learning_rate=o.finetune_learning_rate, order=self.order, passes=passes,
                 span=(epoch / o.finetune_epochs, (epoch + 1) / o.finetune_epochs), teacher=teacher, **self._how(),
             )  # fmt: skip
-            self._note("finetune", loss)
+            self._note("finetune", loss, net)
 
     def _teacher(self) -> Teacher | None:
         """The network as it was when its training ended, if fine-tuning is to learn from it."""
@@ -372,7 +399,7 @@ class Trial:
         o = self.options
         return {
             "loss_of": self.plan.task.loss_function(), "augment": o.augment, "workers": o.workers,
-            "precision": o.precision, "passes": self.passes,
+            "precision": o.precision,
         }  # fmt: skip
 
     def _accuracy(self, net: nn.Module) -> float:
@@ -382,15 +409,15 @@ class Trial:
     def _examples(self) -> Tensor:
         return self.data.validation.part(slice(0, CHECK_EXAMPLES)).inputs
 
-    def _note(self, phase: Any, loss: float) -> None:
-        score = self._accuracy(self.net)
+    def _note(self, phase: Any, loss: float, net: nn.Module) -> None:
+        score = self._accuracy(net)
         step = len(self.epochs) + 1
         self.epochs.append(Epoch(step=step, phase=phase, loss=loss, accuracy=score, ended_ms=now_ms()))
 
-    def _measure(self, name: str, threshold: float) -> None:
-        """Compacts, checks, measures, keeps the network: one point."""
+    def _measure(self, name: str, threshold: float, compacted: Compacted | None = None) -> None:
+        """Compacts where it has not been done, checks, measures, keeps the network: one point."""
         name = cut_name(name, self.plan.training)
-        compacted = compact(self.net, self.couplings)
+        compacted = compacted or compact(self.net, self.couplings)
         device = next(self.net.parameters()).device
         check_exact(self.net, compacted.net, self._examples().to(device), compacted.kept)
         point = self._point(name, threshold, compacted)

@@ -35,11 +35,13 @@ class Compacted:
     Attributes:
         net: the compact network, without masks, in evaluation mode.
         kept: per layer the indices of the output units that are left; layers that lost none are named too.
+        left: per coupling, [units] bool: those that are left.
         coverage: per layer whether its units can be removed, and why not; plain data.
     """
 
     net: nn.Module
     kept: dict[str, list[int]]
+    left: tuple[Tensor, ...] = ()
     coverage: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -65,7 +67,7 @@ def compact(net: nn.Module, couplings: Couplings) -> Compacted:
     coverage = [
         {**row, "inputs_selected": taken[row["layer"]]} if row["layer"] in taken else row for row in couplings.report()
     ]
-    return Compacted(net=selected, kept=indices, coverage=coverage)
+    return Compacted(net=selected, kept=indices, left=tuple(left), coverage=coverage)
 
 
 @torch.no_grad()
