@@ -18,6 +18,9 @@ STORE = "artifact_store"
 """Resource of nodes that can reach the artifact store: `ray start --resources '{"artifact_store": 1}'`."""
 STORED_WITHIN_S = 900.0
 """How long one upload may take, waiting for such a node included."""
+PRELOAD = "RAY_preload_python_modules"
+NEEDED = ("torch._dynamo", "sparsweep.search.with_ray.trials", "sparsweep.trainables.attempt")
+"""Modules that take seconds to import: Tune and torch, and the part of torch that its first optimizer asks for."""
 ANSWER_S = 60.0
 """How long a node has to start a process and answer."""
 
@@ -50,7 +53,7 @@ def start(slots: Slots) -> None:
         {"num_cpus": max(os.cpu_count() or 1, 1), "object_store_memory": 256 * 2**20} if slots.address is None else {}
     )
     try:
-        with _on_loopback() if slots.address is None else nullcontext():
+        with _as_local(slots) if slots.address is None else nullcontext():
             ray.init(
                 address=slots.address or "local", log_to_driver=False, logging_level="ERROR", configure_logging=True,
                 **quiet, **cpus,
@@ -72,6 +75,12 @@ def start(slots: Slots) -> None:
 
 
 @contextmanager
+def _as_local(slots: Slots) -> Iterator[None]:
+    with _on_loopback(), _preloaded(slots):
+        yield
+
+
+@contextmanager
 def _on_loopback() -> Iterator[None]:
     """Has a Ray that is started meanwhile listen on 127.0.0.1 only, as it does on macOS; on Linux it listens on all
     networks, and has no option for it."""
@@ -88,6 +97,22 @@ def _on_loopback() -> Iterator[None]:
             del os.environ[variable]
         else:
             os.environ[variable] = given
+
+
+@contextmanager
+def _preloaded(slots: Slots) -> Iterator[None]:
+    """Has the idle processes that a local Ray begins with import what trials need while the driver is not ready yet.
+
+    Ray begins with one a processor: only where a trial takes one processor will each of them get a trial.
+    """
+    if slots.cpu > 1 or slots.gpu or PRELOAD in os.environ:
+        yield
+        return
+    os.environ[PRELOAD] = ",".join(NEEDED)
+    try:
+        yield
+    finally:
+        del os.environ[PRELOAD]
 
 
 def _hush() -> None:

@@ -10,7 +10,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +23,7 @@ from sparsweep.trainables.trial import TrialPlan
 import ray
 from ray import tune
 from ray.tune import ProgressReporter
+from ray.tune.execution import class_cache
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
@@ -205,6 +206,21 @@ def _short_name(trial: Any) -> str:
     return f"{trial.config['plan']['number']:05d}"
 
 
+@contextlib.contextmanager
+def _driver_environment() -> Iterator[None]:
+    """Has Tune leave the environment of its actors as it is, for which it has no option.
+
+    The processes of a local Ray have the driver's already. With variables of its own an actor gets a process of its own
+    too, which begins only now and imports for seconds, instead of one that Ray has begun with (`cluster.start`).
+    """
+    kept = class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE
+    class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = {}, frozenset()
+    try:
+        yield
+    finally:
+        class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = kept
+
+
 def run_trials(
     source: Source, slots: Slots, folder_of: Callable[[int], Path], scratch: Path, stop: threading.Event,
     judge: RemoteJudge | None = None,
@@ -233,6 +249,7 @@ def run_trials(
         ),
     )  # fmt: skip
     try:
-        tuner.fit()
+        with _driver_environment() if slots.address is None else contextlib.nullcontext():
+            tuner.fit()
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

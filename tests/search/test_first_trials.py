@@ -1,0 +1,107 @@
+"""The first trials of a local Ray run in processes that it began with, which have imported what trials need by then."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sparsweep.search.with_ray.cluster import NEEDED, PRELOAD, Slots, _preloaded
+
+_SWEEP = """
+import json, os, sys, threading, time
+from pathlib import Path
+import psutil
+from sparsweep.search import with_ray
+from sparsweep.trainables.record import TrialStore
+from sparsweep.trainables.tasks import Task
+from sparsweep.trainables.trial import TrialPlan
+from ray.tune.execution import class_cache
+
+folder = Path(sys.argv[1])
+store = TrialStore(folder / "trials")
+slots = with_ray.Slots(cpu=1, gpu=0, address=None)
+with_ray.start(slots)
+me, titles, seen, over = psutil.Process(), {}, set(), threading.Event()
+
+def look():
+    for child in me.children(recursive=True):
+        try:
+            titles.setdefault(child.pid, set()).add(child.cmdline()[0])
+        except (psutil.Error, IndexError):
+            pass
+
+def idle():
+    look()
+    return {pid for pid, names in titles.items() if "ray::IDLE" in names}
+
+until = time.time() + 60
+while len(idle()) < with_ray.slot_count(slots) and time.time() < until:
+    time.sleep(0.1)
+begun = idle()
+
+class Two:
+    numbers, given = iter((0, 1)), 0
+    def next(self):
+        number = next(self.numbers, None)
+        if number is None:
+            return None
+        self.given += 1
+        return TrialPlan(
+            number=number, seed=number, task=Task(network="lenet-digits", data="digits"),
+            setting={"method": "random", "granularity": "filter", "final_sparsity": 0.5},
+            fixed={"epochs": 3, "cuts": 2},
+        )
+    def exhausted(self):
+        return self.given == 2
+    def ended(self, number, death=None):
+        pass
+
+def watch():
+    while not over.wait(0.02):
+        look()
+
+watching = threading.Thread(target=watch)
+watching.start()
+with_ray.run_trials(Two(), slots, lambda n: store.folder(n).path, folder / "ray", threading.Event())
+over.set()
+watching.join()
+ran = {pid for pid, names in titles.items() if any("PruningTrainable" in name for name in names)}
+print(json.dumps({
+    "begun": sorted(begun), "ran": sorted(ran), "ended": [len(record.points) for record in store.records()],
+    "left": os.environ.get("RAY_preload_python_modules"), "variables": dict(class_cache.DEFAULT_ENV_VARS),
+}))
+with_ray.shut_down()
+"""
+
+
+def test_first_trials_run_in_the_processes_that_ray_began_with(tmp_path: Path) -> None:
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "SPARSWEEP_"))}
+    done = subprocess.run([sys.executable, "-c", _SWEEP, str(tmp_path)], env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert len(told["ended"]) == 2
+    assert all(told["ended"]), "every trial has points"
+    assert told["ran"], "somebody ran them"
+    assert set(told["ran"]) <= set(told["begun"]), told
+    assert told["left"] is None, "the driver's environment is what it was"
+    assert told["variables"] == {"PL_DISABLE_FORK": "1"}, "and so is Tune"
+
+
+@pytest.mark.parametrize(("cpu", "gpu", "loaded"), [(1, 0, True), (0.5, 0, True), (2, 0, False), (1, 0.5, False)])
+def test_only_processes_that_get_a_trial_import_for_one(
+    cpu: float, gpu: float, loaded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(PRELOAD, raising=False)
+    with _preloaded(Slots(cpu=cpu, gpu=gpu, address=None)):
+        assert os.environ.get(PRELOAD) == (",".join(NEEDED) if loaded else None)
+    assert PRELOAD not in os.environ
+
+
+def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PRELOAD, "json")
+    with _preloaded(Slots(cpu=1, gpu=0, address=None)):
+        assert os.environ[PRELOAD] == "json"
+    assert os.environ[PRELOAD] == "json"
