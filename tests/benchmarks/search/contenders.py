@@ -12,6 +12,7 @@ import yaml
 
 from sparsweep.spaces.space import Choice, Float, Int
 from tests.benchmarks.search.contest import ZERO, Contest, parameter, parameters_of
+from tests.benchmarks.machine import root
 from tests.benchmarks.watched_sweep import sparsweep
 
 MANY = 100_000
@@ -87,12 +88,20 @@ ABLATIONS = (
 """Sweep-file overrides by name: one more row is one more ablation."""
 
 
+SHOWS = (
+    "ui", "notebook.py", "notebook_html.py", "tutorial.ipynb", "doctor.py", "export.py", "model_card.py",
+    "model_commands.py", "listing.py", "sweep_report.py", "measuring.py", "__pycache__",
+)  # fmt: skip
+"""Of the folder `search`: what shows or picks what a sweep found, and runs in none."""
+
+
 def sources_of(contender: Contender) -> tuple[str, ...]:
     """Folders and files of this repository that a run of it depends on."""
     here = "tests/benchmarks/search"
     if contender.module is None:
         wrapper = [f"{here}/{contender.wrapper}.py"] if contender.wrapper else []
-        return ("spaces", "trainables", "search", f"{here}/one_run.py", *wrapper)
+        search = (f"search/{path.name}" for path in sorted((root() / "search").iterdir()) if path.name not in SHOWS)
+        return ("spaces", "trainables", *search, f"{here}/one_run.py", *wrapper)
     own = [f"{here}/{name}.py" for name in ("one_run", "one_trial", "contest", contender.module)]
     trial = [f"{here}/moasha_trial.py"] if contender.module == "moasha" else []
     return ("spaces", "trainables", "search/curve.py", "search/dominance.py", *own, *trial)
