@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sparsweep.trainables.record import read_whole, write_atomically
-from tests.benchmarks.lenet_mnist.attention import FIXED, LASSO, SPARSITIES, STRENGTHS, WIDE, Answer
+from tests.benchmarks.lenet_mnist.attention import BALANCE, FIXED, LASSO, SPARSITIES, STRENGTHS, WIDE, Answer
 from tests.benchmarks.lenet_mnist.claims import Claim, Cut, Setting
 from tests.benchmarks.lenet_mnist.page import Line
 from tests.benchmarks.lenet_mnist.published import Published, published
@@ -70,7 +70,7 @@ class Part:
 def asked(network: str) -> str:
     """What a part's figures depend on beside code and machine: sweep files but for how many trials; the question."""
     texts = {c.name: re.sub(r"^#.*|trials: \d+", "", c.file.read_text(), flags=re.M) for c in campaigns((network,))}
-    question = [dict(FIXED), dict(LASSO), {k: list(v) for k, v in SPARSITIES.items()}, list(WIDE)]
+    question = [dict(FIXED), dict(LASSO), dict(BALANCE), {k: list(v) for k, v in SPARSITIES.items()}, list(WIDE)]
     strengths = {" ".join(key): list(of) for key, of in STRENGTHS.items()}
     return fingerprint({"sweeps": texts, "question": question, "strengths": strengths})
 

@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 
 from sparsweep.spaces.space import Choice, Float, Int
-from tests.benchmarks.search.contest import ZERO, Contest, parameter, parameters_of
 from tests.benchmarks.machine import root
+from tests.benchmarks.search.contest import ZERO, Contest, parameter, parameters_of
 from tests.benchmarks.watched_sweep import sparsweep
 
 MANY = 100_000
