@@ -2,9 +2,9 @@
 
 Every form of the term at several strengths, and the same setting without it (λ_a = 0, group lasso), on the same seeds,
 for whole filters and for single weights. A trial trains, then descends from the method's own cut; its curve is read at
-three sparsities, as the best validation accuracy among the cuts that are at least so sparse. What is told is the mean of
-the paired differences with its 95 % confidence interval (Student's t). The strength of a form is chosen on seeds that
-are not compared.
+three sparsities, as the best validation accuracy among the cuts that are at least so sparse. What is told is the mean
+of the paired differences with its 95 % confidence interval (Student's t). The strength of a form is chosen on seeds
+that are not compared.
 """
 
 import json
