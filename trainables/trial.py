@@ -27,8 +27,9 @@ from sparsweep.trainables.compact.attention import split_attention
 from sparsweep.trainables.compact.coupling import Couplings, couplings_of
 from sparsweep.trainables.compact.inner import inner_of
 from sparsweep.trainables.compact.removal import Compacted, InexactCompactionError, check_exact, compact
-from sparsweep.trainables.cut import cut, living, weight_masks
-from sparsweep.trainables.groups import add_masks, drop_masks, prunable_layers, set_masks
+from sparsweep.trainables.cut import weight_masks
+from sparsweep.trainables.descent import Dense, Descent, Ground
+from sparsweep.trainables.groups import add_masks, drop_masks, set_masks
 from sparsweep.trainables.judgement import Judge
 from sparsweep.trainables.measures.accuracy import accuracy
 from sparsweep.trainables.measures.layer_times import LayerTimes
@@ -39,10 +40,7 @@ from sparsweep.trainables.options import TrialOptions, patterns
 from sparsweep.trainables.outline import lay_outline, outline_of
 from sparsweep.trainables.point import Point, cut_name
 from sparsweep.trainables.record import Epoch, Rung, now_ms
-from sparsweep.trainables.regrowth import Earlier, Regrowth, set_masks_and_restore
 from sparsweep.trainables.rehearsal import random_state_kept
-from sparsweep.trainables.schedules import adapted_keeps, descent_keeps, macs_keeps, score_keeps
-from sparsweep.trainables.scores import Scores
 from sparsweep.trainables.tasks import Data, Task
 from sparsweep.trainables.tasks.data import even_sample
 from sparsweep.trainables.training import Teacher, compiled, optimizer_of, train_epoch
@@ -50,14 +48,9 @@ from sparsweep.trainables.ways import Way, ways_of
 
 SMALLER = 0.9
 """Of the network's parameters: with so few a compact network is fine-tuned in its place."""
-LAST_SHARE = {"filter": 0.04, "input": 0.04, "weight": 0.005}
 CHECK_EXAMPLES = 256
 PROBES = 4
 """Cuts by which a trial is judged in the middle of its training, beside its own."""
-
-
-OWN_WAY = Way()
-"""The method's own."""
 
 _known: dict[str, tuple[Couplings, Macs]] = {}
 """Couplings and MACs by network: its architecture decides them, and this process may run many trials of it."""
@@ -109,15 +102,6 @@ class TrialPlan:
 
 
 @dataclass(kw_only=True)
-class Dense:
-    """The unpruned network's figures."""
-
-    weights: dict[str, int]
-    macs: Macs
-    size_bytes: int
-
-
-@dataclass(kw_only=True)
 class Trial:
     """One trial at work. `advance` does one epoch or one cut; `state`/`load_state` are its checkpoint."""
 
@@ -134,6 +118,7 @@ class Trial:
     dense: Dense
     passes: Callable[[Tensor], Tensor]
     """The network, or a compiled form of it that shares its weights: what training calls."""
+    descent: Descent
     phase: str = "train"
     done: int = 0
     """Epochs or cuts done in this phase."""
@@ -142,14 +127,6 @@ class Trial:
     """The network of the own cut, fine-tuned, if the descent sets out from there."""
     uncut: nn.Module | None = None
     """The network with these weights, once somebody learns from it."""
-    way: Way = OWN_WAY
-    """Down which the descent goes."""
-    alive: dict[str, Tensor] = field(default_factory=dict)
-    """Of the descent so far, in the scores' shapes."""
-    keeps: list[int] = field(default_factory=list)
-    """How many groups or weights each cut of the descent leaves, or is planned to."""
-    earlier: Earlier | None = None
-    """The network before the last cut of the descent, where anything of it may come back."""
     points: list[Point] = field(default_factory=list)
     epochs: list[Epoch] = field(default_factory=list)
     rungs: list[Rung] = field(default_factory=list)
@@ -180,9 +157,14 @@ class Trial:
         add_masks(net)
         method.prepare(net, even_sample(data.train, method.sample_size, order).to(device))
         optimizer = optimizer_of(net, options.learning_rate, name=options.optimizer, rates=method.learning_rates(net))
+        ground = Ground(
+            options=options, method=method, couplings=couplings, dense=dense, train=data.train,
+            loss_of=plan.task.loss_function(),
+        )  # fmt: skip
         trial = cls(
             plan=plan, folder=folder, data=data, net=net, method=method, options=options, couplings=couplings,
             optimizer=optimizer, dense=dense, order=order, passes=compiled(net, options.compile),
+            descent=Descent(ground=ground),
         )  # fmt: skip
         trial.seconds["prepare"] = time.perf_counter() - began
         return trial
@@ -246,102 +228,23 @@ class Trial:
         """Back to where descents begin, and on the way down, or on the next one if there is nothing to cut on it."""
         while way is not None:
             self.net.load_state_dict(self.own_cut or self.trained)
-            self.way, self.done = way, 0
-            scores = way.scores(self.net, self.method)
-            self.alive, keeps = self._way_down(self.net, scores, self.options.cuts)
-            self.keeps, self.earlier = self._scheduled(scores, keeps), None
-            if self.keeps:
+            self.descent, self.done = Descent.begin(self.descent.ground, self.net, way), 0
+            if self.descent.keeps:
                 return "descend"
             way = self._next_way()
         return "done"
 
     def _next_way(self) -> Way | None:
-        later = self.ways[self.ways.index(self.way) + 1 :]
+        later = self.ways[self.ways.index(self.descent.way) + 1 :]
         return later[0] if later else None
 
-    def _way_down(self, net: nn.Module, scores: Scores, cuts: int) -> tuple[dict[str, Tensor], list[int]]:
-        """What of a network is not zero yet, and how many groups or weights each of so many cuts leaves of it."""
-        alive = living(net, scores)
-        share = self.options.last_share or LAST_SHARE[scores.granularity]
-        last = max(round(share * sum(values.numel() for values in scores.values.values())), len(scores.values))
-        return alive, descent_keeps(sum(int(each.sum()) for each in alive.values()), cuts=cuts, last=last)
-
-    def _scheduled(self, scores: Scores, even: list[int]) -> list[int]:
-        """The counts of the descent by its schedule, given the geometric ones."""
-        o, total = self.options, sum(int(each.sum()) for each in self.alive.values())
-        if not even or o.cut_schedule == "geometric":
-            return even
-        if o.cut_schedule == "adaptive":
-            return adapted_keeps(total, even, fall=0.0)
-        if o.cut_schedule == "scores":
-            return score_keeps(scores, self.alive, cuts=o.cuts, last=even[-1], balance=o.layer_balance)
-        return macs_keeps(total, lambda keep: self._foretold(scores, keep), cuts=o.cuts, last=even[-1])
-
-    def _foretold(self, scores: Scores, keep: int) -> int:
-        """Multiply-adds that so many groups would execute if the network were cut now; ideal ones of weights."""
-        net = copy.deepcopy(self.net)
-        left, _ = self._survivors(scores, keep, self.alive)
-        set_masks(net, self._masks(scores, left))
-        smaller = compact(net, self.couplings).net
-        macs = count_macs(smaller, self.plan.task.example_shape)
-        if scores.granularity == "weight":
-            return ideal_macs(self.dense.macs, self.dense.weights, nonzero_counts(smaller), macs)
-        return macs.total
-
-    def _ties(self, scores: Scores) -> dict[str, Tensor]:
-        return self.couplings.ties() if self.options.coupling == "mean" and scores.granularity == "filter" else {}
-
-    def _survivors(self, scores: Scores, keep: int, alive: dict[str, Tensor]) -> tuple[dict[str, Tensor], float]:
-        """What of a network is left by a cut down to so many groups or weights, and the threshold."""
-        o = self.options
-        return cut(
-            scores, keep, balance=o.layer_balance, alive=alive, multiple=self.way.multiple or o.channel_multiple,
-            minimum=1 if scores.granularity == "weight" else o.minimum_width, ties=self._ties(scores),
-        )  # fmt: skip
-
-    def _masks(self, scores: Scores, left: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The masks of a cut of the descent: its survivors, and within the own cut if it sets out from there."""
-        masks = weight_masks(self.net, scores, left)
-        for name in prunable_layers(self.net) if self.own_cut else ():
-            own = self.own_cut[f"{name}.weight_mask"] != 0
-            masks[name] = masks[name] & own if name in masks else own
-        return masks
-
     def _descend(self) -> str:
-        scores = self.way.scores(self.net, self.method)
-        left, threshold = self._survivors(scores, self.keeps[self.done], self.alive)
-        if self.options.regrowth > 0:
-            self.alive = self._exchange(scores, left)
-        else:
-            set_masks(self.net, self._masks(scores, left))
-            self.alive = left
-        self._finetune_and_measure(self.way.cut(self.done), threshold)
+        threshold = self.descent.cut(self.net, self.done)
+        self._finetune_and_measure(self.descent.way.cut(self.done), threshold)
+        before = self.points[-2].accuracy if self.done > 0 else self._accuracy_at_outset()
         self.done += 1
-        if self.options.cut_schedule == "adaptive":
-            self._adapt()
-        return "descend" if self.done < len(self.keeps) else self._set_out(self._next_way())
-
-    def _exchange(self, scores: Scores, left: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Cuts as `left` says, but for what comes back of the last cut; the survivors."""
-        before = Earlier(state={n: t.clone() for n, t in self.net.state_dict().items()}, alive=self.alive)
-        if self.earlier is None:
-            set_masks(self.net, self._masks(scores, left))
-        else:
-            regrowth = Regrowth(
-                share=self.options.regrowth, train=self.data.train, loss_of=self.plan.task.loss_function(),
-                ties=self._ties(scores),
-            )  # fmt: skip
-            left = regrowth.survivors(self.net, scores, left, self.alive, self.earlier)
-            set_masks_and_restore(self.net, self._masks(scores, left), self.earlier.state)
-        self.earlier = before
-        return left
-
-    def _adapt(self) -> None:
-        """Plans the cuts that are still to come by what the last one cost."""
-        before = self.points[-2].accuracy if self.done > 1 else self._accuracy_at_outset()
-        self.keeps[self.done :] = adapted_keeps(
-            self.keeps[self.done - 1], self.keeps[self.done :], fall=before - self.points[-1].accuracy
-        )
+        self.descent.adapt(self.done, fall=before - self.points[-1].accuracy)
+        return "descend" if self.done < len(self.descent.keeps) else self._set_out(self._next_way())
 
     def _accuracy_at_outset(self) -> float:
         """Where descents begin."""
@@ -441,9 +344,10 @@ class Trial:
             found.append(self._point("own", scores.threshold, compact(net, self.couplings)))
             if self.method.descends and self.options.descent != "none" and scores.values:
                 net.load_state_dict(whole)
-                alive, keeps = self._way_down(net, scores, PROBES)
+                descent = Descent(ground=self.descent.ground)
+                alive, keeps = descent.down(net, scores, PROBES)
                 for at, keep in enumerate(keeps):
-                    alive, threshold = self._survivors(scores, keep, alive)
+                    alive, threshold = descent.survivors(scores, keep, alive)
                     set_masks(net, weight_masks(net, scores, alive))
                     found.append(self._point(f"{at:02d}", threshold, compact(net, self.couplings)))
         return tuple(found)
@@ -471,9 +375,8 @@ class Trial:
         """Tensors, numbers and text only: what `torch.load(weights_only=True)` reads."""
         return {
             "net": self.net.state_dict(), "optimizer": self.optimizer.state_dict(), "trained": self.trained,
-            "own_cut": self.own_cut,
-            "alive": self.alive, "way": self.way.name, "keeps": self.keeps, "phase": self.phase, "done": self.done,
-            "earlier": None if self.earlier is None else vars(self.earlier), "seconds": self.seconds,
+            "own_cut": self.own_cut, "phase": self.phase, "done": self.done, "seconds": self.seconds,
+            **self.descent.state(),
             "order": self.order.get_state(), "rng": torch.get_rng_state(),
             "device_rng": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
             "points": json.dumps([point.as_json() for point in self.points]),
@@ -493,13 +396,10 @@ class Trial:
         if state["device_rng"] is not None and torch.cuda.is_available():
             torch.cuda.set_rng_state(state["device_rng"])
         device = next(self.net.parameters()).device
-        self.trained, self.own_cut, self.alive = (
-            {n: t.to(device) for n, t in state.get(part, {}).items()} for part in ("trained", "own_cut", "alive")
+        self.trained, self.own_cut = (
+            {name: tensor.to(device) for name, tensor in state.get(part, {}).items()} for part in ("trained", "own_cut")
         )
-        earlier = state.get("earlier")  # checkpoints of before there was regrowth have none
-        self.earlier = earlier and Earlier(**{k: {n: t.to(device) for n, t in v.items()} for k, v in earlier.items()})
-        self.keeps = list(state["keeps"])
-        self.way = next(way for way in self.ways if way.name == state["way"])
+        self.descent = Descent.resume(self.descent.ground, self.ways, state, device)
         self.phase, self.done, self.seconds = state["phase"], state["done"], dict(state["seconds"])
         self.epochs = [Epoch(**epoch) for epoch in json.loads(state["epochs"])]
         self.rungs = [Rung(epoch=r["epoch"], values=tuple(r["values"])) for r in json.loads(state["rungs"])]

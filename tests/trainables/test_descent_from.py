@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from sparsweep.trainables import trial as trial_module
+from sparsweep.trainables import descent as descent_module
 from sparsweep.trainables.attempt import Attempt, run_trial
 from sparsweep.trainables.groups import masks_of
 from sparsweep.trainables.options import ALLOWED, TrialOptions
@@ -78,7 +78,7 @@ def test_an_interrupted_trial_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     for way, done in (("", 0), ("", 2), ("filter", 1)):
         attempt = Attempt.begin(wanted, folder)
         assert attempt.run(
-            until=lambda t, way=way, done=done: (t.phase, t.way.name, t.done) == ("descend", way, done)  # type: ignore[misc]
+            until=lambda t, way=way, done=done: (t.phase, t.descent.way.name, t.done) == ("descend", way, done)  # type: ignore[misc]
         )
         attempt.save()
     last = Attempt.begin(wanted, folder)
@@ -103,7 +103,7 @@ def test_an_adaptive_descent_weighs_its_first_cut_against_the_own_one(
         falls.append(fall)
         return adapted_keeps(keep, later, fall=fall)
 
-    monkeypatch.setattr(trial_module, "adapted_keeps", noted)
+    monkeypatch.setattr(descent_module, "adapted_keeps", noted)
     trial = finished(given(cut_schedule="adaptive", finetune_epochs=tuned), tmp_path / "adaptive")
     accuracy = {point.cut: point.accuracy for point in trial.points}
     assert falls[:2] == [0.0, accuracy[own] - accuracy["00"]]

@@ -187,7 +187,7 @@ def test_an_interrupted_trial_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     folder = TrialFolder(tmp_path / "interrupted")
     for way, done in (("", 1), ("", 2), ("weight", 2)):
         attempt = Attempt.begin(given, folder)
-        assert attempt.run(until=lambda trial, way=way, done=done: (trial.way.name, trial.done) == (way, done))  # type: ignore[misc]
+        assert attempt.run(until=lambda trial, way=way, done=done: (trial.descent.way.name, trial.done) == (way, done))  # type: ignore[misc]
         attempt.save()
     last = Attempt.begin(given, folder)
     last.run()
@@ -204,10 +204,10 @@ def returned(given: TrialPlan, folder: Path, granularity: Granularity) -> tuple[
             before = {}
             continue
         masks = masks_of(trial.net)
-        for name, alive in trial.alive.items():
+        for name, alive in trial.descent.alive.items():
             assert torch.equal(group_norms(masks[name].float(), granularity) > 0, alive)
             count += int((alive & ~before[name]).sum()) if before else 0
-        before = dict(trial.alive)
+        before = dict(trial.descent.alive)
     return trial, count
 
 
@@ -220,7 +220,7 @@ def test_something_comes_back_and_widths_are_what_they_were(granularity: Granula
     )
     assert none == 0
     assert some > 0
-    counts = [[int(alive.sum()) for alive in trial.alive.values()] for trial in (grown, without)]
+    counts = [[int(alive.sum()) for alive in trial.descent.alive.values()] for trial in (grown, without)]
     assert sum(counts[0]) == sum(counts[1])
     if granularity == "filter":
         assert [p.widths for p in grown.points] == [p.widths for p in without.points], "ranks fix them"
@@ -235,7 +235,7 @@ def test_coupled_filters_come_back_together(tmp_path: Path, monkeypatch: pytest.
         replace(given, task=Task(network="residual", data="digits"), fixed=fixed), tmp_path / "it", "filter"
     )
     assert count > 0
-    assert torch.equal(trial.alive["stem"], trial.alive["outer"])
+    assert torch.equal(trial.descent.alive["stem"], trial.descent.alive["outer"])
     for point in trial.points:
         head, stem, _, outer = point.widths
         assert (head, stem) == (10, outer)

@@ -183,7 +183,7 @@ def test_a_trial_interrupted_anywhere_goes_on_to_the_same_bits(schedule: str, tm
     folder = TrialFolder(tmp_path / "interrupted")
     for way, done in (("", 1), ("", 2), ("weight", 1)):
         attempt = Attempt.begin(given, folder)
-        assert attempt.run(until=lambda trial, way=way, done=done: (trial.way.name, trial.done) == (way, done))  # type: ignore[misc]
+        assert attempt.run(until=lambda trial, way=way, done=done: (trial.descent.way.name, trial.done) == (way, done))  # type: ignore[misc]
         attempt.save()
     last = Attempt.begin(given, folder)
     last.run()

@@ -50,10 +50,10 @@ def test_a_trial_interrupted_on_its_second_way_goes_on_there(tmp_path: Path) -> 
     whole = run_trial(plan(fixed=THREE), TrialFolder(tmp_path / "whole"), debug=True)
     folder = TrialFolder(tmp_path / "interrupted")
     first = Attempt.begin(plan(fixed=THREE), folder)
-    assert first.run(until=lambda trial: trial.way.name == "weight" and trial.done == 1)
+    assert first.run(until=lambda trial: trial.descent.way.name == "weight" and trial.done == 1)
     first.save()
     second = Attempt.begin(plan(fixed=THREE), folder)
-    assert second.trial.way.name == "weight"
+    assert second.trial.descent.way.name == "weight"
     second.run()
     record = second.commit()
     assert [(p.cut, p.accuracy, p.macs) for p in record.points] == [(p.cut, p.accuracy, p.macs) for p in whole.points]

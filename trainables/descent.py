@@ -1,0 +1,177 @@
+"""One way down: which of a network's groups or weights each cut of a descent leaves."""
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sparsweep.trainables.compact.coupling import Couplings
+from sparsweep.trainables.compact.removal import compact
+from sparsweep.trainables.cut import cut, living, weight_masks
+from sparsweep.trainables.groups import masks_of, set_masks
+from sparsweep.trainables.measures.macs import Macs, count_macs, ideal_macs
+from sparsweep.trainables.measures.size import nonzero_counts
+from sparsweep.trainables.methods import Method
+from sparsweep.trainables.options import TrialOptions
+from sparsweep.trainables.regrowth import Earlier, Regrowth, set_masks_and_restore
+from sparsweep.trainables.schedules import adapted_keeps, descent_keeps, macs_keeps, score_keeps
+from sparsweep.trainables.scores import Scores
+from sparsweep.trainables.tasks.split import Split
+from sparsweep.trainables.ways import Way
+
+LAST_SHARE = {"filter": 0.04, "input": 0.04, "weight": 0.005}
+OWN_WAY = Way()
+"""The method's own."""
+
+
+@dataclass(kw_only=True)
+class Dense:
+    """The unpruned network's figures."""
+
+    weights: dict[str, int]
+    macs: Macs
+    size_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """What every descent of a trial goes by."""
+
+    options: TrialOptions
+    method: Method
+    couplings: Couplings
+    dense: Dense
+    train: Split
+    loss_of: Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(kw_only=True)
+class Descent:
+    """Where a descent stands. It cuts networks; training and measuring them is its trial's."""
+
+    ground: Ground
+    way: Way = OWN_WAY
+    within: dict[str, Tensor] = field(default_factory=dict)
+    """By layer the mask of the cut that it set out from, bool of the weight's shape; empty where that was none."""
+    alive: dict[str, Tensor] = field(default_factory=dict)
+    """Of the last cut, in the scores' shapes."""
+    keeps: list[int] = field(default_factory=list)
+    """How many groups or weights each cut leaves, or is planned to."""
+    earlier: Earlier | None = None
+    """The network before the last cut, where anything of it may come back."""
+
+    @classmethod
+    def begin(cls, ground: Ground, net: nn.Module, way: Way) -> "Descent":
+        """From a network as it is; without cuts in `keeps` where there is nothing to cut on this way."""
+        masks = masks_of(net)
+        within = masks if any(not bool(mask.all()) for mask in masks.values()) else {}
+        descent = cls(ground=ground, way=way, within=within)
+        scores = way.scores(net, ground.method)
+        descent.alive, even = descent.down(net, scores, ground.options.cuts)
+        descent.keeps = descent._scheduled(net, scores, even)
+        return descent
+
+    def down(self, net: nn.Module, scores: Scores, cuts: int) -> tuple[dict[str, Tensor], list[int]]:
+        """What of a network is not zero yet, and how many groups or weights each of so many cuts leaves of it."""
+        alive = living(net, scores)
+        share = self.ground.options.last_share or LAST_SHARE[scores.granularity]
+        last = max(round(share * sum(values.numel() for values in scores.values.values())), len(scores.values))
+        return alive, descent_keeps(_count(alive), cuts=cuts, last=last)
+
+    def survivors(self, scores: Scores, keep: int, alive: dict[str, Tensor]) -> tuple[dict[str, Tensor], float]:
+        """What of a network is left by a cut down to so many groups or weights, and the threshold."""
+        o = self.ground.options
+        return cut(
+            scores, keep, balance=o.layer_balance, alive=alive, multiple=self.way.multiple or o.channel_multiple,
+            minimum=1 if scores.granularity == "weight" else o.minimum_width, ties=self._ties(scores),
+        )  # fmt: skip
+
+    def cut(self, net: nn.Module, at: int) -> float:
+        """Makes a cut of the plan, in place; its threshold."""
+        scores = self.way.scores(net, self.ground.method)
+        left, threshold = self.survivors(scores, self.keeps[at], self.alive)
+        if self.ground.options.regrowth > 0:
+            self.alive = self._exchange(net, scores, left)
+        else:
+            set_masks(net, self._masks(net, scores, left))
+            self.alive = left
+        return threshold
+
+    def adapt(self, done: int, fall: float) -> None:
+        """Plans the cuts that are still to come anew if that is asked for, by the accuracy that the last one cost."""
+        if self.ground.options.cut_schedule == "adaptive":
+            self.keeps[done:] = adapted_keeps(self.keeps[done - 1], self.keeps[done:], fall=fall)
+
+    def _scheduled(self, net: nn.Module, scores: Scores, even: list[int]) -> list[int]:
+        """The counts of the descent by its schedule, given the geometric ones."""
+        o, total = self.ground.options, _count(self.alive)
+        if not even or o.cut_schedule == "geometric":
+            return even
+        if o.cut_schedule == "adaptive":
+            return adapted_keeps(total, even, fall=0.0)
+        if o.cut_schedule == "scores":
+            return score_keeps(scores, self.alive, cuts=o.cuts, last=even[-1], balance=o.layer_balance)
+        return macs_keeps(total, lambda keep: self._foretold(net, scores, keep), cuts=o.cuts, last=even[-1])
+
+    def _foretold(self, net: nn.Module, scores: Scores, keep: int) -> int:
+        """Multiply-adds that so many groups would execute if the network were cut now; ideal ones of weights."""
+        net = copy.deepcopy(net)
+        left, _ = self.survivors(scores, keep, self.alive)
+        set_masks(net, self._masks(net, scores, left))
+        smaller = compact(net, self.ground.couplings).net
+        macs = count_macs(smaller, self.ground.couplings.example_shape)
+        if scores.granularity == "weight":
+            return ideal_macs(self.ground.dense.macs, self.ground.dense.weights, nonzero_counts(smaller), macs)
+        return macs.total
+
+    def _ties(self, scores: Scores) -> dict[str, Tensor]:
+        tied = self.ground.options.coupling == "mean" and scores.granularity == "filter"
+        return self.ground.couplings.ties() if tied else {}
+
+    def _masks(self, net: nn.Module, scores: Scores, left: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The masks of a cut: its survivors, within the cut that the descent set out from."""
+        masks = weight_masks(net, scores, left)
+        return masks | {name: masks[name] & own if name in masks else own for name, own in self.within.items()}
+
+    def _exchange(self, net: nn.Module, scores: Scores, left: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Cuts as `left` says, but for what comes back of the last cut; the survivors."""
+        before = Earlier(state={n: t.clone() for n, t in net.state_dict().items()}, alive=self.alive)
+        if self.earlier is None:
+            set_masks(net, self._masks(net, scores, left))
+        else:
+            regrowth = Regrowth(
+                share=self.ground.options.regrowth, train=self.ground.train, loss_of=self.ground.loss_of,
+                ties=self._ties(scores),
+            )  # fmt: skip
+            left = regrowth.survivors(net, scores, left, self.alive, self.earlier)
+            set_masks_and_restore(net, self._masks(net, scores, left), self.earlier.state)
+        self.earlier = before
+        return left
+
+    def state(self) -> dict[str, Any]:
+        """Tensors, numbers and text only: what `torch.load(weights_only=True)` reads."""
+        return {
+            "way": self.way.name, "within": self.within, "alive": self.alive, "keeps": self.keeps,
+            "earlier": None if self.earlier is None else vars(self.earlier),
+        }  # fmt: skip
+
+    @classmethod
+    def resume(cls, ground: Ground, ways: tuple[Way, ...], state: Mapping[str, Any], device: torch.device) -> "Descent":
+        """Where `state` was taken."""
+
+        def here(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            return {name: tensor.to(device) for name, tensor in tensors.items()}
+
+        earlier = state.get("earlier")  # checkpoints of earlier versions have none, and no `within`
+        return cls(
+            ground=ground, way=next(way for way in ways if way.name == state["way"]), keeps=list(state["keeps"]),
+            within=here(state.get("within", {})), alive=here(state["alive"]),
+            earlier=None if earlier is None else Earlier(**{part: here(those) for part, those in earlier.items()}),
+        )  # fmt: skip
+
+
+def _count(alive: Mapping[str, Tensor]) -> int:
+    return sum(int(each.sum()) for each in alive.values())
