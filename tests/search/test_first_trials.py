@@ -68,7 +68,7 @@ watching.start()
 with_ray.run_trials(Two(), slots, lambda n: store.folder(n).path, folder / "ray", threading.Event())
 over.set()
 watching.join()
-ran = {pid for pid, names in titles.items() if any("PruningTrainable" in name for name in names)}
+ran = {pid for pid, names in titles.items() if any("Trainable" in name for name in names)}
 print(json.dumps({
     "begun": sorted(begun), "ran": sorted(ran), "ended": [len(record.points) for record in store.records()],
     "left": os.environ.get("RAY_preload_python_modules"), "variables": dict(class_cache.DEFAULT_ENV_VARS),
