@@ -1,4 +1,5 @@
-"""Schedules of cuts and regrowth against the geometric descent without it, from the same trained networks of digits.
+"""Schedules of cuts, regrowth, and setting out from the own cut, against the geometric descent without them, each from
+the same trained networks of digits.
 
     python -m tests.benchmarks.descents [--seeds 5] [--epochs 20] [--cuts 16,6] [--table FILE]
 
@@ -34,6 +35,7 @@ ARMS: Mapping[str, Mapping[str, Value]] = {
     "adaptive": {"cut_schedule": "adaptive"},
     "regrowth 0.1": {"regrowth": 0.1},
     "regrowth 0.3": {"regrowth": 0.3},
+    "from own": {"descent_from": "own"},
 }
 """The first is the reference."""
 SETTINGS: Mapping[str, tuple[Row, ...]] = {
