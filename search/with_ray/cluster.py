@@ -21,6 +21,8 @@ STORED_WITHIN_S = 900.0
 PRELOAD = "RAY_preload_python_modules"
 NEEDED = ("torch._dynamo", "sparsweep.search.with_ray.trials", "sparsweep.trainables.attempt")
 """Modules that take seconds to import: Tune and torch, and the part of torch that its first optimizer asks for."""
+PATIENT = {"RAY_idle_worker_killing_time_threshold_ms": "120000"}
+"""Tune reserves processors before it asks for processes, and Ray ends those that idle where no processor is free."""
 ANSWER_S = 60.0
 """How long a node has to start a process and answer."""
 
@@ -108,11 +110,14 @@ def _preloaded(slots: Slots) -> Iterator[None]:
     if slots.cpu > 1 or slots.gpu or PRELOAD in os.environ:
         yield
         return
-    os.environ[PRELOAD] = ",".join(NEEDED)
+    wanted = {name: value for name, value in PATIENT.items() if name not in os.environ}
+    wanted[PRELOAD] = ",".join(NEEDED)
+    os.environ.update(wanted)
     try:
         yield
     finally:
-        del os.environ[PRELOAD]
+        for name in wanted:
+            del os.environ[name]
 
 
 def _hush() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.local_cluster import LocalCluster, command
+from tests.launched_cluster import LocalCluster, command
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="several Ray nodes on one machine: Linux")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sparsweep.search.with_ray.cluster import NEEDED, PRELOAD, Slots, _preloaded
+from sparsweep.search.with_ray.cluster import NEEDED, PATIENT, PRELOAD, Slots, _preloaded
 
 _SWEEP = """
 import json, os, sys, threading, time
@@ -94,10 +94,13 @@ def test_first_trials_run_in_the_processes_that_ray_began_with(tmp_path: Path) -
 def test_only_processes_that_get_a_trial_import_for_one(
     cpu: float, gpu: float, loaded: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv(PRELOAD, raising=False)
+    for name in (PRELOAD, *PATIENT):
+        monkeypatch.delenv(name, raising=False)
+    before = dict(os.environ)
     with _preloaded(Slots(cpu=cpu, gpu=gpu, address=None)):
-        assert os.environ.get(PRELOAD) == (",".join(NEEDED) if loaded else None)
-    assert PRELOAD not in os.environ
+        more = {name: value for name, value in os.environ.items() if name not in before}
+        assert more == ({PRELOAD: ",".join(NEEDED), **PATIENT} if loaded else {})
+    assert dict(os.environ) == before
 
 
 def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:

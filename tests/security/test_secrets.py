@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.local_cluster import LocalCluster
+from tests.launched_cluster import LocalCluster
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(2400)]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.chromium import NAMES
-from tests.local_cluster import LocalCluster
+from tests.launched_cluster import LocalCluster
 
 pytestmark = [
     pytest.mark.chaos,
