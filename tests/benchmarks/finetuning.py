@@ -154,7 +154,8 @@ def main() -> int:
     remarks = [
         f"One thread, batch {BATCH}, {given.images} images an epoch; medians over {given.rounds} epochs in turn (least "
         "to most).",
-        "Making the compact network and writing it back is once a cut, whatever the epochs: it weighs more, the fewer images.",
+        "Making the compact network and writing it back is once a cut, whatever the epochs: it weighs more, the fewer "
+        "images.",
         f"{TINY}: a step costs the same whatever the widths are; the target is only not to be slower.",
     ]
     print(lines_as_text(HEADERS, told, left=1), "", *remarks, sep="\n")
