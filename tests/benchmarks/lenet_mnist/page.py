@@ -81,21 +81,41 @@ def save_picture(lines: Sequence[Line], path: Path) -> None:
         for panel, figure in zip(panels[at], ("weights", "MACs"), strict=True):
             _draw(panel, [line for line in lines if line.row.network == network], figure)
             panel.set_title(f"{network}: test error against {figure}", loc="left", fontsize=10)
+    _key(sheet)
     sheet.savefig(path, format="png")
 
 
 def _draw(panel: Any, lines: Sequence[Line], figure: str) -> None:
-    for line in lines:
-        x = line.row.weights_left if figure == "weights" else line.row.macs
-        if x is not None:
-            panel.plot([x], [line.most_pct], marker="x", color="#52606d", markersize=7, linestyle="none")
-            panel.annotate(line.row.method, (x, line.most_pct), (4, 3), textcoords="offset points", fontsize=6.5)
-        for claim in line.claims:
-            _mark(panel, claim, figure)
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    known = [(line.row.weights_left if figure == "weights" else line.row.macs, line) for line in lines]
+    there = sorted(((x, line) for x, line in known if x is not None), key=lambda each: each[0])
+    for at, (x, line) in enumerate(there):
+        panel.plot([x], [line.most_pct], marker="x", color="#52606d", markersize=7, linestyle="none")
+        offset = ((4, 4), (4, -9))[at % 2]  # neighbours' names apart
+        panel.annotate(line.row.method, (x, line.most_pct), offset, textcoords="offset points", fontsize=6.5)
+    for claim in (claim for line in lines for claim in line.claims):
+        _mark(panel, claim, figure)
     panel.set_xscale("log")
+    panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    panel.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    panel.xaxis.set_minor_formatter(NullFormatter())
+    panel.tick_params(axis="x", labelsize=8)
+    panel.margins(x=0.12)
     panel.set_xlabel(f"{figure} left")
     panel.set_ylabel("test error (%)")
     panel.grid(color="#e1e5ea", linewidth=0.6)
+
+
+def _key(sheet: Any) -> None:
+    """What the marks stand for."""
+    from matplotlib.lines import Line2D
+
+    marks = [Line2D([], [], marker="x", color="#52606d", linestyle="none", label="published")]
+    for helped, colour in COLOURS.items():
+        label = f"ours, {'without help' if helped == 'none' else helped}"
+        marks.append(Line2D([], [], marker="o", color=colour, linestyle="none", label=label))
+    sheet.legend(handles=marks, loc="outside lower center", ncols=len(marks), fontsize=8, frameon=False)
 
 
 def _mark(panel: Any, claim: Claim, figure: str) -> None:
