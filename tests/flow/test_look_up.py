@@ -2,6 +2,11 @@
 
 import json
 
+import pytest
+
+from sparsweep.trainables.compact.architecture import load_network
+from sparsweep.trainables.measures.layer_times import LayerTimes
+from sparsweep.trainables.tasks import Task
 from tests.flow.conftest import Shell
 
 LOOK = """
@@ -23,11 +28,16 @@ def test_the_search_goes_by_the_time_that_layers_take(shell: Shell) -> None:
     sweep = shell.home / "sweeps" / "look"
     times = json.loads((sweep / "layer_times.json").read_text())
     assert (times["batch"], set(times["dense"])) == (8, {"conv1", "conv2", "fc1", "fc2"})
+    build, table, looked_up = Task(network="lenet-digits", data="digits").build, LayerTimes.from_json(times), 0
     for trial in sorted((sweep / "trials").glob("*/result.json")):
-        cuts = [p for p in json.loads(trial.read_text())["points"] if p["cut"].isdigit()]
-        expected = [p["expected_time_removed"] for p in cuts]
-        assert expected[-1] > expected[0], "the last cut leaves a far smaller network than the first"
-        assert all(share < 1 for share in expected)
+        points = json.loads(trial.read_text())["points"]
+        assert all(point["expected_time_removed"] < 1 for point in points)
+        assert len({point["expected_time_removed"] for point in points if point["cut"].isdigit()}) > 1
+        for point in (point for point in points if point["network"]):
+            net = load_network(trial.parent / point["network"], build)
+            assert point["expected_time_removed"] == pytest.approx(table.removed(net)), "what the table of times says"
+            looked_up += 1
+    assert looked_up > 0
     frontier = json.loads(shell.run("frontier", "look", "--json").stdout)
     if any(point["speedup"] for point in frontier["points"]):  # a noisy machine publishes none
         assert "looked-up speedups were" in ended.stderr + ended.stdout
