@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 import torch
@@ -11,7 +10,9 @@ from torch.nn import functional as F
 
 from sparsweep.trainables.groups import hold
 from sparsweep.trainables.methods import Method
+from sparsweep.trainables.tasks.augment import drawn_variants
 from sparsweep.trainables.tasks.split import Split, chunks
+from sparsweep.trainables.teacher import Shown, Teacher
 
 
 class DivergedError(RuntimeError):
@@ -71,33 +72,6 @@ def compiled(net: nn.Module, mode: str) -> Callable[[Tensor], Tensor]:
     return call
 
 
-@dataclass(frozen=True, kw_only=True)
-class Teacher:
-    """A network whose outputs another one learns (Hinton et al. 2015, arXiv:1503.02531, section 2)."""
-
-    net: nn.Module
-    """In evaluation mode; it is not changed."""
-    share: float
-    """Of the loss that is the teacher's, in (0, 1]; the rest is the labels'."""
-    temperature: float
-    """By which logits are divided, > 0; gradients are scaled back by its square."""
-    of_classes: bool = True
-    """Whether outputs are logits of classes; otherwise they are compared by their mean squared difference."""
-
-    def mixed(self, loss: Tensor, outputs: Tensor, inputs: Tensor) -> Tensor:
-        """The loss with the teacher's share in it."""
-        with torch.no_grad():
-            wanted = self.net(inputs).float()
-        return (1 - self.share) * loss + self.share * self.distance(outputs, wanted)
-
-    def distance(self, outputs: Tensor, wanted: Tensor) -> Tensor:
-        """T² times the Kullback-Leibler divergence of softened outputs [batch, classes], a mean over the batch."""
-        if not self.of_classes:
-            return F.mse_loss(outputs, wanted)
-        soft = [F.log_softmax(each / self.temperature, dim=1) for each in (outputs, wanted)]
-        return self.temperature**2 * F.kl_div(soft[0], soft[1], reduction="batchmean", log_target=True)
-
-
 def train_epoch(
     net: nn.Module,
     method: Method | None,
@@ -114,7 +88,7 @@ def train_epoch(
     workers: int = 0,
     precision: str = "fp32",
     passes: Callable[[Tensor], Tensor] | None = None,
-    teacher: "Teacher | None" = None,
+    teacher: Teacher | None = None,
 ) -> float:
     """One pass over the split in random order.
 
@@ -138,18 +112,21 @@ def train_epoch(
     net.train()
     device = next(net.parameters()).device
     shuffled = torch.randperm(len(split), generator=order)
-    steps = len(chunks(shuffled, batch_size))
+    parts = chunks(shuffled, batch_size)
+    variants = [drawn_variants(augment, len(part), order) for part in parts]
     total = torch.zeros((), device=device)
-    batches = split.batches(shuffled, batch_size, augment=augment, draw=order, workers=workers)
-    for at, (inputs, labels) in enumerate(batches):
-        progress = span[0] + (span[1] - span[0]) * (at + 1) / steps
+    batches = split.batches(shuffled, batch_size, augment=augment, variants=torch.cat(variants), workers=workers)
+    for at, (given, labels) in enumerate(batches):
+        progress = span[0] + (span[1] - span[0]) * (at + 1) / len(parts)
         for group in optimizer.param_groups:
             group["lr"] = group["rate"] * decayed(learning_rate, progress, schedule)
+        inputs = given.to(device, non_blocking=True)
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-            outputs = (passes or net)(inputs.to(device, non_blocking=True))
+            outputs = (passes or net)(inputs)
         loss = loss_of(outputs.float(), labels.to(device, non_blocking=True))
         if teacher is not None:
-            loss = teacher.mixed(loss, outputs.float(), inputs.to(device, non_blocking=True))
+            shown = Shown(inputs=inputs, examples=parts[at], variants=variants[at])
+            loss = teacher.mixed(loss, outputs.float(), shown)
         if method is not None:
             loss = loss + method.penalty(net)
         optimizer.zero_grad(set_to_none=True)
@@ -160,7 +137,7 @@ def train_epoch(
         else:
             method.after_step(net, optimizer, progress)
         total += loss.detach()
-    mean = float(total) / steps
+    mean = float(total) / len(parts)
     if not math.isfinite(mean):
         raise DivergedError(f"diverged: the loss is {mean}")
     if not all(bool(parameter.isfinite().all()) for parameter in net.parameters()):

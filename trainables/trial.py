@@ -43,7 +43,8 @@ from sparsweep.trainables.record import Epoch, Rung, now_ms
 from sparsweep.trainables.rehearsal import random_state_kept
 from sparsweep.trainables.tasks import Data, Task
 from sparsweep.trainables.tasks.data import even_sample
-from sparsweep.trainables.training import Teacher, compiled, optimizer_of, train_epoch
+from sparsweep.trainables.teacher import Teacher, answers_in_advance
+from sparsweep.trainables.training import compiled, optimizer_of, train_epoch
 from sparsweep.trainables.ways import Way, ways_of
 
 SMALLER = 0.9
@@ -125,7 +126,7 @@ class Trial:
     trained: dict[str, Tensor] = field(default_factory=dict)
     own_cut: dict[str, Tensor] = field(default_factory=dict)
     """The network of the own cut, fine-tuned, if the descent sets out from there."""
-    uncut: nn.Module | None = None
+    teacher: Teacher | None = None
     """The network with these weights, once somebody learns from it."""
     points: list[Point] = field(default_factory=list)
     epochs: list[Epoch] = field(default_factory=list)
@@ -289,13 +290,16 @@ class Trial:
     def _teacher(self) -> Teacher | None:
         """The network as it was when its training ended, if fine-tuning is to learn from it."""
         o = self.options
-        if o.distillation == 0:
-            return None
-        if self.uncut is None:
-            self.uncut = copy.deepcopy(self.net).eval().requires_grad_(False)
-            self.uncut.load_state_dict(self.trained)
-        of_classes = self.plan.task.loss == "cross_entropy"
-        return Teacher(net=self.uncut, share=o.distillation, temperature=o.temperature, of_classes=of_classes)
+        if self.teacher is None and o.distillation > 0:
+            uncut = copy.deepcopy(self.net).eval().requires_grad_(False)
+            uncut.load_state_dict(self.trained)
+            epochs = o.finetune_epochs * (1 + o.cuts * len(self.ways))
+            self.teacher = Teacher(
+                net=uncut, share=o.distillation, temperature=o.temperature,
+                of_classes=self.plan.task.loss == "cross_entropy",
+                memory=answers_in_advance(uncut, self.data.train, o.augment, epochs=epochs),
+            )  # fmt: skip
+        return self.teacher
 
     def _how(self) -> dict[str, Any]:
         """How every epoch goes, in training and fine-tuning alike."""

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from sparsweep.trainables.groups import add_masks
 from sparsweep.trainables.tasks import IMAGE_NETWORKS, NETWORKS
+from sparsweep.trainables.tasks.augment import drawn_variants
 from sparsweep.trainables.tasks.image_folder import ImageFiles
 from sparsweep.trainables.tasks.split import Split
 from sparsweep.trainables.tasks.streamed import StreamedSplit
@@ -143,7 +144,8 @@ def measure(case: Case, rounds: int, device: str) -> tuple[str, ...]:
         times = [epoch_s(split, case.workers) for _ in range(rounds)]
         wait, loaded = sum(split.waits_s) / sum(times), median(times)
     else:
-        made = split.batches(torch.randperm(len(split), generator=order), BATCH, augment=case.augment, draw=order)
+        numbers, variants = torch.randperm(len(split), generator=order), drawn_variants(case.augment, len(split), order)
+        made = split.batches(numbers, BATCH, augment=case.augment, variants=variants)
         fed = Ready(inputs=split.inputs, labels=split.labels, made=[(x.to(device), y.to(device)) for x, y in made])
         pairs = [(epoch_s(split, case.workers), epoch_s(fed, 0)) for _ in range(rounds)]
         wait, loaded = median(1 - ready / as_is for as_is, ready in pairs), median(as_is for as_is, _ in pairs)

@@ -2,6 +2,8 @@
 
 import json
 import math
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import mean
 
@@ -16,7 +18,7 @@ from sparsweep.trainables.compact.architecture import load_network
 from sparsweep.trainables.groups import prunable_layers
 from sparsweep.trainables.record import TrialFolder
 from tests.benchmarks.lenet_mnist import __main__ as command
-from tests.benchmarks.lenet_mnist import parts, tested
+from tests.benchmarks.lenet_mnist import parts, tested, twins
 from tests.benchmarks.lenet_mnist.attention import (
     COMPARED_SEEDS,
     FORMS,
@@ -28,11 +30,13 @@ from tests.benchmarks.lenet_mnist.attention import (
     level,
     trials_of,
 )
-from tests.benchmarks.lenet_mnist.claims import Cut, Setting, chosen, claim
+from tests.benchmarks.lenet_mnist.claims import Control, Cut, Setting, chosen, claim, control
 from tests.benchmarks.lenet_mnist.page import Line, cells, save_picture, score
 from tests.benchmarks.lenet_mnist.parts import Part, better, kept, put
 from tests.benchmarks.lenet_mnist.published import NETWORKS, Published, published
+from tests.benchmarks.lenet_mnist.side_by_side import side_by_side
 from tests.benchmarks.lenet_mnist.sweeps import Campaign, campaigns
+from tests.benchmarks.lenet_mnist.twins import Twin, Twins
 from tests.trainables.nets import plan
 
 
@@ -125,12 +129,26 @@ def lines() -> list[Line]:
 
 def test_lines_say_by_how_much_and_with_what_help() -> None:
     first, second, third = (cells(line) for line in lines())
-    assert first[0][4:] == ("0.90 ± 0.00", "950", "400", "gasl, weight", "none", "dominated by 0.10")
+    assert first[0][4:] == ("0.90 ± 0.00", "950", "400", "gasl (λ_a = 0), weight", "none", "dominated by 0.10")
     assert [line[-2:] for line in second] == [("none", "0.25 short"), ("shifts", "dominated by 0.20")]
     assert third[0][-3:] == ("no network so small", "", "no")
     assert score(lines(), "lenet-5") == (2, 1, 3)
     delta = Line(row=row(error_pct=None, delta_error_pct=0.2), claims=(), most_pct=math.nan)
     assert (cells(delta, ran=False)[0][1], cells(delta, ran=False)[0][-3]) == ("dense + 0.20", "not run yet")
+
+
+def test_controls_are_told_under_the_claims_with_their_difference_to_the_row() -> None:
+    line = lines()[0]
+    random = Control(what="random mask, filter", help="none", errors_pct=(3.0, 4.0), weights_left=10.4, macs=999.6)
+    told = cells(replace(line, controls=(random, control("twin", line.claims[0], (0.9, 0.7)))))
+    assert told[1] == ("", "", "", "", "3.50 ± 0.71", "10", "1,000", "control: random mask, filter", "none", "+2.50")
+    assert told[2][4:] == ("0.80 ± 0.14", "950", "400", "control: twin", "none", "-0.20")
+    assert score([replace(line, claims=(), controls=(random,))], "lenet-5")[0] == 0, "a control dominates nothing"
+
+
+def test_what_is_told_of_a_row_is_what_dominates_it_with_the_least_help() -> None:
+    first, second, third = lines()
+    assert (first.told, second.told, third.told) == (first.claims[0], second.claims[1], None)
 
 
 def test_the_lines_become_a_picture(tmp_path: Path) -> None:
@@ -145,8 +163,11 @@ def part(settings: int = 2, answers: int = 0, error: float = 0.9) -> Part:
     answer = Answer(network="lenet-5", granularity="filter", form=FORMS[0], strength=1e-3, sparsity=0.5,
                     differences=(0.1, 0.2))  # fmt: skip
     return Part(
-        network="lenet-5", answers=(answer,) * answers, dense_pct=0.7, settings=settings, hours=1.25, twins=("a twin",),
-        lines=tuple(Line(row=c.row, claims=(c,), most_pct=c.most_pct) for c in claims if c is not None),
+        network="lenet-5", answers=(answer,) * answers, dense_pct=0.7, settings=settings, hours=1.25,
+        lines=tuple(
+            Line(row=c.row, claims=(c,), most_pct=c.most_pct, controls=(control("twin", c, (1.0, 1.2)),))
+            for c in claims if c is not None
+        ),
         found_on={"processor": "P", "date": "2026-01-01"},
     )  # fmt: skip
 
@@ -266,9 +287,9 @@ def test_a_twin_has_the_shape_and_the_zeros_of_its_network_and_fresh_weights(
     point = next(p for p in record.points if p.cut == "01")
     path, task = tmp_path / "trial" / str(point.network), plan().task
     seen: list[nn.Module] = []
-    monkeypatch.setattr(tested, "_error", lambda net, _: seen.append(net) or 12.5)
-    how = {"epochs": 1, "learning_rate": 1e-3, "batch_size": 64, "augment": "none"}
-    assert tested.trained_from_scratch(task, path, 0, how) == 12.5
+    monkeypatch.setattr(twins, "measured_error_pct", lambda net, _: seen.append(net) or 12.5)
+    monkeypatch.setattr(twins, "HOW", {**twins.HOW, "epochs": 1})
+    assert twins.trained_from_scratch(task, Twin(network="mlp", path=path, seed=0, augment="none")) == 12.5
     pruned, twin = prunable_layers(load_network(path, task.build)), prunable_layers(seen[0])
     for name, layer in pruned.items():
         assert torch.equal(layer.weight == 0, twin[name].weight == 0)
@@ -276,10 +297,44 @@ def test_a_twin_has_the_shape_and_the_zeros_of_its_network_and_fresh_weights(
     assert not torch.equal(pruned[first].weight, twin[first].weight)
 
 
+def test_twins_are_those_of_each_training_and_each_is_trained_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = lines()[1].claims[1]  # with shifts, two trainings with the same cut
+    known = Twins(folder=tmp_path / "twins", data_root=tmp_path)
+    todo = known.missing([made, made])
+    assert [(twin.seed, twin.augment) for twin in todo] == [(0, "shift1"), (1, "shift1")]
+    assert known.errors_of(made) is None
+    known.folder.mkdir()
+    monkeypatch.setattr(twins, "trained_from_scratch", lambda task, twin: 1.0 + twin.seed)
+    twins.train_one(todo[1], known.folder, tmp_path)
+    assert known.errors_of(made) is None, "one is missing"
+    assert [twin.seed for twin in known.missing([made])] == [0]
+    twins.train_one(todo[0], known.folder, tmp_path)
+    assert known.errors_of(made) == (1.0, 2.0)
+    monkeypatch.setattr(twins, "HOW", {**twins.HOW, "epochs": 1})
+    assert known.errors_of(made) is None, "trained in another way"
+
+
+def _square(number: int, folder: Path) -> None:
+    (folder / str(number)).write_text(str(number**2))
+
+
+def test_jobs_run_side_by_side_and_closing_begins_no_further_one(tmp_path: Path) -> None:
+    assert sorted(side_by_side([1, 2, 3], partial(_square, folder=tmp_path), 2)) == [1, 2, 3]
+    assert [(tmp_path / str(n)).read_text() for n in (1, 2, 3)] == ["1", "4", "9"]
+    with pytest.raises(FileNotFoundError):
+        list(side_by_side([1], partial(_square, folder=tmp_path / "missing"), 1))
+    running = side_by_side(range(10, 60), partial(_square, folder=tmp_path), 1)
+    next(running)
+    running.close()
+    assert len(list(tmp_path.iterdir())) < 3 + 50
+
+
 def test_a_network_is_tested_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     monkeypatch.setattr(tested, "load_network", lambda path, build: None)
-    monkeypatch.setattr(tested, "_error", lambda net, task: asked.append(1) or 1.25)
+    monkeypatch.setattr(tested, "measured_error_pct", lambda net, task: asked.append(1) or 1.25)
     network = Path("sweeps/s/trials/00001/attempt-1/03")
     assert tested.Tests.open(tmp_path / "tested.json", tmp_path).error_pct("lenet-5", network) == 1.25
     assert tested.Tests.open(tmp_path / "tested.json", tmp_path).error_pct("lenet-5", network) == 1.25

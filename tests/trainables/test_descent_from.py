@@ -88,8 +88,8 @@ def test_an_interrupted_trial_goes_on_to_the_same_bits(tmp_path: Path) -> None:
 
 def test_fine_tuning_learns_from_the_network_before_anything_was_cut(tmp_path: Path) -> None:
     trial = finished(given(distillation=0.5), tmp_path / "distilled")
-    assert trial.uncut is not None
-    taught = trial.uncut.state_dict()
+    assert trial.teacher is not None
+    taught = trial.teacher.net.state_dict()
     assert all(torch.equal(tensor, taught[name]) for name, tensor in trial.trained.items())
 
 

@@ -2,14 +2,19 @@
 
 import math
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
 from torch import nn
 
+from sparsweep.trainables import teacher as teachers
 from sparsweep.trainables.attempt import Attempt, run_trial
 from sparsweep.trainables.record import TrialFolder
-from sparsweep.trainables.training import Teacher
+from sparsweep.trainables.tasks.split import Split
+from sparsweep.trainables.tasks.streamed import StreamedSplit
+from sparsweep.trainables.teacher import Shown, Teacher, answers_in_advance
+from sparsweep.trainables.training import optimizer_of, train_epoch
 from sparsweep.trainables.trial import Trial
 from tests.trainables.nets import plan
 
@@ -40,8 +45,8 @@ def test_outputs_that_are_no_classes_are_compared_as_they_are() -> None:
 
 @pytest.mark.parametrize(("share", "expected"), [(0.25, 0.75 * 2 + 0.25 * THREE_TO_ONE), (1.0, THREE_TO_ONE)])
 def test_the_teachers_share_of_the_loss(share: float, expected: float) -> None:
-    inputs = torch.tensor([[math.log(3), 0.0]])
-    mixed = teacher(share).mixed(torch.tensor(2.0), torch.zeros(1, 2), inputs)
+    shown = Shown(inputs=torch.tensor([[math.log(3), 0.0]]), examples=torch.tensor([0]), variants=torch.tensor([0]))
+    mixed = teacher(share).mixed(torch.tensor(2.0), torch.zeros(1, 2), shown)
     assert float(mixed) == pytest.approx(expected, rel=1e-5)
 
 
@@ -52,8 +57,8 @@ def test_the_teacher_is_the_network_before_anything_was_cut(tmp_path: Path) -> N
     before = {name: weight.clone() for name, weight in trial.net.state_dict().items()}
     while trial.advance():
         pass
-    assert trial.uncut is not None
-    taught = trial.uncut.state_dict()
+    assert trial.teacher is not None
+    taught = trial.teacher.net.state_dict()
     assert all(torch.equal(taught[name], before[name]) for name in taught)
     assert not all(torch.equal(trial.net.state_dict()[name], before[name]) for name in taught)
 
@@ -69,3 +74,56 @@ def test_it_changes_what_is_learnt_and_an_interrupted_trial_learns_the_same(tmp_
     second = Attempt.begin(plan(fixed=DISTILLED), folder)
     second.run()
     assert [e.loss for e in second.commit().epochs] == [e.loss for e in whole.epochs]
+
+
+# What a teacher remembers -------------------------------------------------------------------------------------
+
+
+def images(count: int = 40) -> Split:
+    drawn = torch.Generator().manual_seed(0)
+    return Split(inputs=torch.rand(count, 1, 4, 4, generator=drawn), labels=torch.arange(count) % 2)
+
+
+def net() -> nn.Module:
+    torch.manual_seed(1)
+    return nn.Sequential(nn.Flatten(), nn.Linear(16, 2)).eval()
+
+
+class Asked(Teacher):
+    """Keeps what it was shown and what it answered."""
+
+    seen: ClassVar[list[tuple[Shown, torch.Tensor]]] = []
+
+    def answers(self, shown: Shown) -> torch.Tensor:
+        found = super().answers(shown)
+        self.seen.append((shown, found))
+        return found
+
+
+@pytest.mark.parametrize("augment", ["none", "shift1"])
+def test_what_is_remembered_is_what_the_teacher_would_say_of_the_very_image(augment: str) -> None:
+    memory = answers_in_advance(net(), images(), augment, epochs=100)
+    assert memory is not None
+    assert tuple(memory.shape) == ({"none": 1, "shift1": 9}[augment], 40, 2)
+    asked, student = Asked(net=net(), share=0.5, temperature=1.0, memory=memory), net()
+    asked.seen.clear()
+    train_epoch(
+        student, None, optimizer_of(student, 1e-3), images(), batch_size=16, learning_rate=1e-3, schedule="constant",
+        span=(0, 1), order=torch.Generator().manual_seed(3), augment=augment, teacher=asked,
+    )  # fmt: skip
+    assert sorted(int(number) for shown, _ in asked.seen for number in shown.examples) == list(range(40))
+    for shown, answers in asked.seen:
+        assert torch.allclose(answers, net()(shown.inputs), atol=1e-6)
+    if augment == "shift1":
+        assert len({int(variant) for shown, _ in asked.seen for variant in shown.variants}) > 5
+
+
+def test_nothing_is_asked_in_advance_where_that_is_more_work_or_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert answers_in_advance(net(), images(), "shift1", epochs=9) is None
+    assert answers_in_advance(net(), images(), "shift1", epochs=10) is not None
+    assert answers_in_advance(net(), images(), "none", epochs=1) is None
+    streamed = StreamedSplit(inputs=torch.zeros(0, 1, 4, 4), labels=torch.zeros(0), source=[(torch.zeros(1, 4, 4), 0)])
+    assert answers_in_advance(net(), streamed, "none", epochs=100) is None, "its examples may change"
+    monkeypatch.setattr(teachers, "MOST_REMEMBERED", 9 * 40 * 2 * 4)
+    assert answers_in_advance(net(), images(), "shift1", epochs=100) is not None
+    assert answers_in_advance(net(), images(41), "shift1", epochs=100) is None

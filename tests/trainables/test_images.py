@@ -13,7 +13,7 @@ from sparsweep.trainables.attempt import run_trial
 from sparsweep.trainables.record import TrialFolder
 from sparsweep.trainables.tasks import IMAGE_NETWORKS, Task
 from sparsweep.trainables.tasks import streamed as streaming
-from sparsweep.trainables.tasks.augment import augmented
+from sparsweep.trainables.tasks.augment import augmented, drawn_variants, variant_count
 from sparsweep.trainables.tasks.image_folder import load_folder
 from sparsweep.trainables.tasks.soundness import check_task
 from sparsweep.trainables.tasks.streamed import StreamedSplit
@@ -112,15 +112,26 @@ def test_other_faults_of_a_folder(images: Path, tmp_path: Path) -> None:
 
 def test_a_shift_moves_by_one_pixel_at_most_and_brings_in_zeros() -> None:
     image = tensor([[1, 2, 3], [4, 5, 6], [7, 8, 9]]).expand(200, 1, 3, 3)
-    moved = augmented(image, "shift1", torch.Generator().manual_seed(0))
+    moved = augmented(image, "shift1", drawn_variants("shift1", 200, torch.Generator().manual_seed(0)))
     seen = Counter(str(each.int().tolist()) for each in moved[:, 0])
     assert len(seen) == 9
     assert str([[0, 0, 0], [0, 1, 2], [0, 4, 5]]) in seen
 
 
+@pytest.mark.parametrize("name", ["shift1", "crop_flip"])
+def test_every_variant_is_another_image(name: str) -> None:
+    image = torch.arange(1, 82).float().view(1, 1, 9, 9)
+    count = variant_count(name)
+    made = augmented(image.expand(count, 1, 9, 9), name, torch.arange(count))
+    assert len({str(each.tolist()) for each in made}) == count == {"shift1": 9, "crop_flip": 162}[name]
+    drawn = drawn_variants(name, 20 * count, torch.Generator().manual_seed(0))
+    assert set(drawn.tolist()) == set(range(count))
+
+
 def test_crops_are_flipped_half_of_the_time_and_repeat_by_seed() -> None:
     image = torch.arange(64, dtype=torch.uint8).view(1, 1, 8, 8).expand(400, 1, 8, 8)
-    first, again = (augmented(image, "crop_flip", torch.Generator().manual_seed(5)) for _ in range(2))
+    drawn = [drawn_variants("crop_flip", 400, torch.Generator().manual_seed(5)) for _ in range(2)]
+    first, again = (augmented(image, "crop_flip", variants) for variants in drawn)
     assert torch.equal(first, again)
     inner = first[:, 0, 3].int()
     flipped = [row.tolist() == sorted(row.tolist(), reverse=True) for row in inner if (row > 0).all()]

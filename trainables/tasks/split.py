@@ -29,6 +29,11 @@ class Split:
     def example_shape(self) -> tuple[int, ...]:
         return tuple(self.inputs.shape[1:])
 
+    @property
+    def constant(self) -> bool:
+        """Whether an example is the same each time it is asked for, and quick to ask for again."""
+        return True
+
     def to(self, device: torch.device | str) -> "Split":
         return replace(self, inputs=self.inputs.to(device), labels=self.labels.to(device))
 
@@ -41,7 +46,7 @@ class Split:
         return Split(inputs=self._ready(self.inputs[which]), labels=self.labels[which])
 
     def batches(
-        self, order: Tensor, batch_size: int, *, augment: str = "none", draw: torch.Generator | None = None,
+        self, order: Tensor, batch_size: int, *, augment: str = "none", variants: Tensor | None = None,
         workers: int = 0,
     ) -> Iterator[tuple[Tensor, Tensor]]:  # fmt: skip
         """Inputs [batch, ...] float32 and labels, in the given order.
@@ -49,11 +54,12 @@ class Split:
         Args:
             order: which examples, by number.
             augment: what is done to images on their way.
-            draw: what random changes are drawn from.
+            variants: which of its variants each image becomes, in the same order; as `drawn_variants` has drawn.
             workers: processes that read examples which do not lie in memory.
         """
-        for which in chunks(order.to(self.inputs.device), batch_size):
-            yield self._ready(augmented(self.inputs[which], augment, draw)), self.labels[which]
+        whole = order if variants is None else variants
+        for which, how in zip(chunks(order.to(self.inputs.device), batch_size), chunks(whole, batch_size), strict=True):
+            yield self._ready(augmented(self.inputs[which], augment, how)), self.labels[which]
 
     def _ready(self, inputs: Tensor) -> Tensor:
         if inputs.dtype != torch.uint8:

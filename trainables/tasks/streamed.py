@@ -41,6 +41,10 @@ class StreamedSplit(Split):
     def __len__(self) -> int:
         return len(self.source)
 
+    @property
+    def constant(self) -> bool:
+        return False
+
     def to(self, device: torch.device | str) -> "StreamedSplit":
         return self
 
@@ -53,14 +57,15 @@ class StreamedSplit(Split):
         return Split(inputs=self._ready(inputs), labels=labels)
 
     def batches(
-        self, order: Tensor, batch_size: int, *, augment: str = "none", draw: torch.Generator | None = None,
+        self, order: Tensor, batch_size: int, *, augment: str = "none", variants: Tensor | None = None,
         workers: int = 0,
     ) -> Iterator[tuple[Tensor, Tensor]]:  # fmt: skip
         loader, epoch = self._loader(workers)
         epoch.batches = [each.tolist() for each in chunks(order.cpu(), batch_size)]
+        how = chunks(order if variants is None else variants, batch_size)
         try:
-            for inputs, labels in loader:
-                yield self._ready(augmented(inputs, augment, draw)), labels
+            for (inputs, labels), which in zip(loader, how, strict=True):
+                yield self._ready(augmented(inputs, augment, which)), labels
         except Exception:
             self._loaders.pop(workers, None)  # its readers may be dead
             raise

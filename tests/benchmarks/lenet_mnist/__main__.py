@@ -16,17 +16,18 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.benchmarks.lenet_mnist.attention import Question, first_trials
-from tests.benchmarks.lenet_mnist.claims import Claim, Setting, claim
+from tests.benchmarks.lenet_mnist.claims import Claim, Setting, claim, control
 from tests.benchmarks.lenet_mnist.page import ANSWERS, HEADERS, Line, answer_cells, cells, save_picture, score
 from tests.benchmarks.lenet_mnist.parts import Part, better, kept, put
 from tests.benchmarks.lenet_mnist.published import NETWORKS, Published, published
 from tests.benchmarks.lenet_mnist.sweeps import FailedSweepError, campaigns, settings, work
 from tests.benchmarks.lenet_mnist.tested import Tests
+from tests.benchmarks.lenet_mnist.twins import HOW, Twins
 from tests.benchmarks.machine import machine
 from tests.benchmarks.verdict import as_markdown, lines_as_text
 
@@ -34,8 +35,6 @@ RESULTS = Path(__file__).parents[1] / "results" / "lenet-mnist.md"
 PARTS = (*NETWORKS, "attention", "twins")
 SEEDS = 3
 AIMS = {"lenet-300-100": 6, "lenet-5": 14}
-TWIN = {"epochs": 40, "learning_rate": 2e-3, "batch_size": 64}
-"""How a twin is trained; as the network that it is the twin of, with or without shifts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         order = order_of(arguments)
         began = time.monotonic()
         work(campaigns(order.networks), order.into / "home", str(order.data_root), order.minutes)
-        ask(order, began)
+        end = began + 60 * order.minutes
+        ask(order, end)
+        train_twins(order, end)
         return tell(order)
     except (ValueError, FailedSweepError) as fault:
         print(f"lenet_mnist: {fault}", file=sys.stderr)
@@ -97,21 +98,38 @@ def question_of(order: Order) -> Question:
     return Question(folder=order.into / "attention", data_root=order.data_root, processes=os.cpu_count() or 1)
 
 
-def ask(order: Order, began: float) -> None:
+def twins_of_order(order: Order) -> Twins:
+    return Twins(folder=order.into / "twins", data_root=order.data_root)
+
+
+def ask(order: Order, end: float) -> None:
     """Runs trials of the question while there is time."""
     if "attention" not in order.parts:
         return
-    question, end = question_of(order), began + 60 * order.minutes
+    question = question_of(order)
     for find in (lambda: first_trials(NETWORKS), lambda: question.second_trials(NETWORKS)):
         todo = question.missing(list(find()))
-        if not todo or time.monotonic() >= end:
-            continue
-        running = question.run(todo)
-        for done, trial in enumerate(running, 1):
-            print(f"… attention: {done} of {len(todo)}: {trial}", file=sys.stderr, flush=True)
+        follow("attention", len(todo), question.run(todo), end)
+
+
+def train_twins(order: Order, end: float) -> None:
+    """Trains twins of what dominates a row by now while there is time."""
+    if "twins" not in order.parts or time.monotonic() >= end:
+        return
+    claims = [line.told for network in order.networks for line in part_of(network, order).lines if line.told]
+    twins = twins_of_order(order)
+    todo = twins.missing(claims)
+    follow("twins", len(todo), twins.train(todo, os.cpu_count() or 1), end)
+
+
+def follow(what: str, count: int, jobs: Generator[object, None, None], end: float) -> None:
+    """Does jobs, says what is done, and begins nothing after the end."""
+    if time.monotonic() < end:
+        for done, job in enumerate(jobs, 1):
+            print(f"… {what}: {done} of {count}: {job}", file=sys.stderr, flush=True)
             if time.monotonic() >= end:
-                running.close()
                 break
+    jobs.close()
 
 
 def tell(order: Order) -> int:
@@ -139,14 +157,13 @@ def tell(order: Order) -> int:
 
 def part_of(network: str, order: Order) -> Part:
     """What was run of a network in this folder."""
-    tests = Tests.open(order.into / "tested.json", order.data_root)
+    tests, trained = Tests.open(order.into / "tested.json", order.data_root), twins_of_order(order)
     known = [s for c in campaigns((network,)) for s in settings(c, order.into / "home", SEEDS)]
     dense = dense_error_pct(network, known, tests)
-    lines = tuple(line_of(row, known, dense, tests) for row in published() if row.network == network)
+    lines = tuple(line_of(row, known, dense, tests, trained) for row in published() if row.network == network)
     return Part(
         network=network, lines=lines, answers=tuple(question_of(order).answers((network,))), dense_pct=dense,
         settings=len(known), hours=sum(s.hours for s in known), found_on=machine(),
-        twins=tuple(twins(lines, tests)) if "twins" in order.parts else (),
     )  # fmt: skip
 
 
@@ -158,7 +175,6 @@ def words(part: Part) -> list[str]:
     return [
         f"{part.network}: {dominated} of {of} rows dominated (aim {AIMS[part.network]}), {alone} of them without help; "
         f"our own dense network {own}; {part.settings} settings of {SEEDS} seeds, {part.hours:.1f} core hours{where}",
-        *part.twins,
     ]
 
 
@@ -169,34 +185,25 @@ def dense_error_pct(network: str, known: Sequence[Setting], tests: Tests) -> flo
     return sum(errors) / len(errors) if errors else None
 
 
-def line_of(row: Published, known: Sequence[Setting], dense_pct: float | None, tests: Tests) -> Line:
-    """The best claim of each help against a row."""
+def line_of(row: Published, known: Sequence[Setting], dense_pct: float | None, tests: Tests, trained: Twins) -> Line:
+    """The best claim of each help against a row, and its controls."""
     if row.error_pct is None and dense_pct is None:
         return Line(row=row, claims=(), most_pct=math.nan)
     most = row.most_error_pct(dense_pct or 0.0)
     helps = sorted({s.help for s in known}, key=lambda text: (text != "none", text))
+
+    def best(settings: Sequence[Setting]) -> Claim | None:
+        return claim(row, settings, dense_pct or 0.0, lambda setting, cut: tests.error_pct(row.network, cut.network))
+
     pruned = [s for s in known if s.method not in ("dense", "random")]
-    claims = [
-        claim(row, [s for s in pruned if s.help == help_], dense_pct or 0.0,
-              lambda setting, cut: tests.error_pct(setting.network, cut.network))
-        for help_ in helps
-    ]  # fmt: skip
-    return Line(row=row, claims=tuple(c for c in claims if c is not None), most_pct=most)
-
-
-def twins(lines: Sequence[Line], tests: Tests) -> list[str]:
-    """What networks of the claimed shapes come to from fresh weights, a line a claim that dominates."""
-    told = []
-    for each in (c for line in lines for c in line.claims if c.dominates):
-        how = {**TWIN, "augment": "shift1" if "shifts" in each.setting.help else "none"}
-        errors = [tests.twin_error_pct(each.row.network, cut.network, at, how) for at, cut in enumerate(each.cuts)]
-        told.append(_twin(each, errors))
-    return told
-
-
-def _twin(of: Claim, errors: Sequence[float]) -> str:
-    mean = sum(errors) / len(errors)
-    return f"twins of what dominates {of.row.name} ({of.setting.help}): {mean:.2f} %, pruned {of.error_pct:.2f} %"
+    claims = [best([s for s in pruned if s.help == help_]) for help_ in helps]
+    line = Line(row=row, claims=tuple(c for c in claims if c is not None), most_pct=most)
+    controls = []
+    if at_random := best([s for s in known if s.method == "random"]):
+        controls.append(control(f"random mask, {at_random.setting.granularity}", at_random, at_random.errors_pct))
+    if line.told and (errors := trained.errors_of(line.told)):
+        controls.append(control("twin from fresh weights", line.told, errors))
+    return replace(line, controls=tuple(controls))
 
 
 def remarks() -> list[str]:
@@ -208,7 +215,11 @@ def remarks() -> list[str]:
         "seen once, by the chosen networks, after the last epoch.",
         "Rows that give only a difference are held against our own dense network, trained without help, plus that.",
         "shifts: training images moved by up to one pixel; distilled: fine-tuning learns from the trial's own uncut "
-        "network. twins: the claimed network's shape and zeros, trained from fresh weights for 40 epochs.",
+        "network.",
+        "Controls: what λ_a = 0 marks is group lasso, GASL without its attention term, which is compared below; random "
+        "mask: what goes is drawn at random, then fine-tuned; twin: widths and zeros of the networks that dominate the "
+        f"row with the least help, trained from fresh weights for {HOW['epochs']} epochs, with shifts where these had "
+        "them. Their last column is the difference to the published error.",
     ]
 
 

@@ -8,16 +8,16 @@ that are not compared.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import sqrt
-from multiprocessing import get_context
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 from sparsweep.spaces.space import Row
+from tests.benchmarks.lenet_mnist.side_by_side import side_by_side
 from tests.benchmarks.search.kept import fingerprint
 
 SEEDS, CHOOSING = 5, 2
@@ -130,18 +130,11 @@ class Question:
     def missing(self, trials: Sequence[Trial]) -> list[Trial]:
         return [trial for trial in trials if self.curve(trial) is None]
 
-    def run(self, trials: Sequence[Trial]) -> Iterator[Trial]:
+    def run(self, trials: Sequence[Trial]) -> Generator[Trial, None, None]:
         """Runs what is missing, several at once; tells each as it ends. Closing it begins no further one."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        todo = self.missing(trials)
-        pool = ProcessPoolExecutor(self.processes, mp_context=get_context("spawn"))
-        try:
-            running = {pool.submit(run_one, trial, self.folder, self.data_root): trial for trial in todo}
-            for done in as_completed(running):
-                done.result()
-                yield running[done]
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        do = partial(run_one, folder=self.folder, data_root=self.data_root)
+        return side_by_side(self.missing(trials), do, self.processes)
 
     def best_strength(self, network: str, granularity: str, form: str) -> float | None:
         """By the mean level over the sparsities on the choosing seeds; None where trials are missing."""

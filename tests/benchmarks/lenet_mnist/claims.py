@@ -41,6 +41,8 @@ class Setting:
     granularity: str
     help: str
     """`none`, or what the training had beside the plain images and labels, such as `shifts`."""
+    attention: float = 0.0
+    """GASL's λ_a; without the term it is group lasso."""
     trainings: tuple[tuple[Cut, ...], ...]
     hours: float = 0.0
     """Of one core, of all its trainings and descents."""
@@ -74,6 +76,28 @@ class Claim:
     def dominates(self) -> bool:
         """Whether the mean error is no higher; in weights and MACs no cut exceeds the row."""
         return self.error_pct <= self.most_pct + ROUNDING_PCT
+
+
+@dataclass(frozen=True, kw_only=True)
+class Control:
+    """What else came to a network within the row's limits, so that a claim can be told from luck and from its shape."""
+
+    what: str
+    help: str
+    errors_pct: tuple[float, ...]
+    """Test errors, by training."""
+    weights_left: float
+    """Mean over the trainings."""
+    macs: float
+    """As the row counts them; mean over the trainings."""
+
+
+def control(what: str, of: Claim, errors_pct: tuple[float, ...]) -> Control:
+    """Networks of the shapes of a claim's."""
+    return Control(
+        what=what, help=of.setting.help, errors_pct=errors_pct, weights_left=mean(c.weights_left for c in of.cuts),
+        macs=mean(of.row.counted(c.macs, c.macs_ideal) for c in of.cuts),
+    )  # fmt: skip
 
 
 def chosen(row: Published, settings: Iterable[Setting]) -> tuple[Setting, tuple[Cut, ...]] | None:

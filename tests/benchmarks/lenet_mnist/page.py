@@ -4,11 +4,11 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean
+from statistics import mean, stdev
 from typing import Any
 
 from tests.benchmarks.lenet_mnist.attention import Answer
-from tests.benchmarks.lenet_mnist.claims import Claim
+from tests.benchmarks.lenet_mnist.claims import Claim, Control
 from tests.benchmarks.lenet_mnist.published import NETWORKS, Published
 
 HEADERS = ("published", "error %", "weights", "MACs", "ours: error %", "weights", "MACs", "by", "helped by", "")
@@ -24,10 +24,16 @@ class Line:
     claims: tuple[Claim, ...]
     """The best of each help, `none` first."""
     most_pct: float
+    controls: tuple[Control, ...] = ()
 
     @property
     def dominated(self) -> bool:
-        return any(claim.dominates for claim in self.claims)
+        return self.told is not None
+
+    @property
+    def told(self) -> Claim | None:
+        """Of the claims that dominate the row the one with the least help."""
+        return next((claim for claim in self.claims if claim.dominates), None)
 
 
 def cells(line: Line, *, ran: bool = True) -> list[tuple[str, ...]]:
@@ -37,16 +43,26 @@ def cells(line: Line, *, ran: bool = True) -> list[tuple[str, ...]]:
     own = (row.name, most, _count(row.weights_left), _count(row.macs))
     if not line.claims:
         return [(*own, "", "", "", "no network so small" if ran else "not run yet", "", "no" if ran else "")]
-    return [(*(own if at == 0 else ("", "", "", "")), *_claimed(claim)) for at, claim in enumerate(line.claims)]
+    said = [*map(_claimed, line.claims), *(_controlled(control, line.most_pct) for control in line.controls)]
+    return [(*(own if at == 0 else ("", "", "", "")), *each) for at, each in enumerate(said)]
 
 
 def _claimed(claim: Claim) -> tuple[str, ...]:
     gap = claim.error_pct - claim.most_pct
-    macs = [cut.macs if claim.row.kind == "structured" else cut.macs_ideal for cut in claim.cuts]
+    macs = [claim.row.counted(cut.macs, cut.macs_ideal) for cut in claim.cuts]
+    setting = claim.setting
     return (
         f"{claim.error_pct:.2f} ± {claim.spread_pct:.2f}", _count(round(mean(c.weights_left for c in claim.cuts))),
-        _count(round(mean(macs))), f"{claim.setting.method}, {claim.setting.granularity}", claim.setting.help,
-        f"dominated by {-gap:.2f}" if claim.dominates else f"{gap:.2f} short",
+        _count(round(mean(macs))), f"{setting.method} (λ_a = {setting.attention:g}), {setting.granularity}",
+        setting.help, f"dominated by {-gap:.2f}" if claim.dominates else f"{gap:.2f} short",
+    )  # fmt: skip
+
+
+def _controlled(control: Control, most_pct: float) -> tuple[str, ...]:
+    error, spread = mean(control.errors_pct), stdev(control.errors_pct)
+    return (
+        f"{error:.2f} ± {spread:.2f}", _count(round(control.weights_left)), _count(round(control.macs)),
+        f"control: {control.what}", control.help, f"{error - most_pct:+.2f}",
     )  # fmt: skip
 
 
@@ -121,7 +137,7 @@ def _key(sheet: Any) -> None:
 def _mark(panel: Any, claim: Claim, figure: str) -> None:
     sizes = {
         "weights": [cut.weights_left for cut in claim.cuts],
-        "MACs": [cut.macs if claim.row.kind == "structured" else cut.macs_ideal for cut in claim.cuts],
+        "MACs": [claim.row.counted(cut.macs, cut.macs_ideal) for cut in claim.cuts],
     }
     panel.errorbar(
         mean(sizes[figure]), claim.error_pct, yerr=claim.spread_pct, marker="o", markersize=5, linestyle="none",

@@ -14,7 +14,7 @@ from typing import Any
 
 from sparsweep.trainables.record import read_whole, write_atomically
 from tests.benchmarks.lenet_mnist.attention import BALANCE, FIXED, LASSO, SPARSITIES, STRENGTHS, WIDE, Answer
-from tests.benchmarks.lenet_mnist.claims import Claim, Cut, Setting
+from tests.benchmarks.lenet_mnist.claims import Claim, Control, Cut, Setting
 from tests.benchmarks.lenet_mnist.page import Line
 from tests.benchmarks.lenet_mnist.published import Published, published
 from tests.benchmarks.lenet_mnist.sweeps import campaigns
@@ -34,7 +34,6 @@ class Part:
     """How many were trained with all seeds."""
     hours: float
     """Of one core, of all trials that the figures rest on."""
-    twins: tuple[str, ...] = ()
     found_on: Mapping[str, Any] = field(default_factory=dict)
     """Machine, date and versions."""
 
@@ -48,7 +47,6 @@ class Part:
                 {**vars(a), "differences": list(a.differences), "interval": list(a.interval), "verdict": a.verdict}
                 for a in self.answers
             ],
-            "twins": list(self.twins),
         }  # fmt: skip
 
     @classmethod
@@ -63,7 +61,7 @@ class Part:
         return cls(
             network=network, answers=tuple(answers), dense_pct=data["dense_error_pct"], settings=data["settings"],
             lines=tuple(_line(row, told) for row, told in zip(rows, data["rows"], strict=True)),
-            hours=data["core_hours"], twins=tuple(data["twins"]), found_on=data["machine"],
+            hours=data["core_hours"], found_on=data["machine"],
         )  # fmt: skip
 
 
@@ -115,13 +113,15 @@ def _row_as_json(line: Line) -> dict[str, Any]:
         "ours": [
             {
                 "sweep": c.setting.sweep, "trial": c.setting.trial, "method": c.setting.method, "help": c.setting.help,
-                "granularity": c.setting.granularity, "errors_pct": list(c.errors_pct), "error_pct": c.error_pct,
+                "granularity": c.setting.granularity, "attention_strength": c.setting.attention,
+                "errors_pct": list(c.errors_pct), "error_pct": c.error_pct,
                 "spread_pct": c.spread_pct, "dominates": c.dominates,
                 "cuts": [{"cut": cut.name, "weights_left": cut.weights_left, "macs": cut.macs,
                           "macs_ideal": cut.macs_ideal, "validation_accuracy": cut.accuracy} for cut in c.cuts],
             }
             for c in line.claims
         ],
+        "controls": [{**vars(control), "errors_pct": list(control.errors_pct)} for control in line.controls],
     }  # fmt: skip
 
 
@@ -137,7 +137,9 @@ def _line(row: Published, told: Mapping[str, Any]) -> Line:
         )  # fmt: skip
         setting = Setting(
             sweep=each["sweep"], trial=each["trial"], network=row.network, method=each["method"],
-            granularity=each["granularity"], help=each["help"], trainings=tuple((cut,) for cut in cuts),
+            granularity=each["granularity"], help=each["help"],
+            attention=each["attention_strength"], trainings=tuple((cut,) for cut in cuts),
         )  # fmt: skip
         claims.append(Claim(row=row, setting=setting, cuts=cuts, errors_pct=tuple(each["errors_pct"]), most_pct=most))
-    return Line(row=row, claims=tuple(claims), most_pct=most)
+    controls = tuple(Control(**{**each, "errors_pct": tuple(each["errors_pct"])}) for each in told["controls"])
+    return Line(row=row, claims=tuple(claims), most_pct=most, controls=controls)

@@ -34,13 +34,16 @@ class Published:
         """What a point's error may be at most; `dense_pct` is that of our own dense network."""
         return self.error_pct if self.error_pct is not None else dense_pct + (self.delta_error_pct or 0.0)
 
+    def counted(self, macs: int, macs_ideal: int) -> int:
+        """Which of a network's multiply-adds count against this row."""
+        return macs if self.kind == "structured" else macs_ideal
+
     def is_met_by(self, weights_left: int, macs: int, macs_ideal: int) -> bool:
         """Whether a network has no more weights and MACs, of those that the row gives.
 
         MACs as executed count against a structured row, those that meet a non-zero weight against another.
         """
-        counted = macs if self.kind == "structured" else macs_ideal
-        limits = ((weights_left, self.weights_left), (counted, self.macs))
+        limits = ((weights_left, self.weights_left), (self.counted(macs, macs_ideal), self.macs))
         return all(most is None or own <= most for own, most in limits)
 
 

@@ -103,6 +103,7 @@ def _setting(
     return Setting(
         sweep=campaign.name, trial=record.number, network=campaign.network, method=record.method, help=campaign.help,
         granularity=str(record.setting.get("granularity", "weight")),
+        attention=float(record.setting.get("attention_strength", 0.0)),
         trainings=tuple(tuple(_cut(point, path) for point in points if point.network) for points in trainings),
         hours=sum(record.seconds.values()) / 3600,
     )  # fmt: skip
