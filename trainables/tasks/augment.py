@@ -35,7 +35,8 @@ def drawn_variants(name: str, count: int, draw: torch.Generator) -> Tensor:
     places = 2 * PADS[name] + 1
     down, right = torch.randint(places, (2, count, 1), generator=draw)[:, :, 0]
     flipped = torch.rand(count, 1, generator=draw)[:, 0] < 0.5 if name == "crop_flip" else torch.zeros(count).bool()
-    return (flipped.long() * places + down) * places + right
+    variants: Tensor = (flipped.long() * places + down) * places + right
+    return variants
 
 
 def augmented(images: Tensor, name: str, variants: Tensor | None) -> Tensor:
