@@ -16,7 +16,7 @@ from sparsweep.spaces.load import load_sweep
 from sparsweep.trainables.attempt import run_trial
 from sparsweep.trainables.compact.architecture import load_network
 from sparsweep.trainables.groups import prunable_layers
-from sparsweep.trainables.record import TrialFolder
+from sparsweep.trainables.record import StorageFullError, TrialFolder
 from tests.benchmarks.lenet_mnist import __main__ as command
 from tests.benchmarks.lenet_mnist import parts, tested, twins
 from tests.benchmarks.lenet_mnist.attention import (
@@ -32,7 +32,7 @@ from tests.benchmarks.lenet_mnist.attention import (
 )
 from tests.benchmarks.lenet_mnist.claims import Control, Cut, Setting, chosen, claim, control
 from tests.benchmarks.lenet_mnist.page import Line, cells, save_picture, score
-from tests.benchmarks.lenet_mnist.parts import Part, better, kept, put
+from tests.benchmarks.lenet_mnist.parts import Part, better, kept, left_behind, put
 from tests.benchmarks.lenet_mnist.published import NETWORKS, Published, published
 from tests.benchmarks.lenet_mnist.side_by_side import side_by_side
 from tests.benchmarks.lenet_mnist.sweeps import Campaign, campaigns
@@ -186,10 +186,11 @@ def test_a_part_is_told_again_from_its_file_as_it_was(tmp_path: Path) -> None:
 
 def test_figures_of_other_settings_are_not_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "page.json"
-    assert kept(file) == {}
+    assert (kept(file), left_behind(file)) == ({}, set())
     put(file, [part()])
+    assert left_behind(file) == set()
     monkeypatch.setattr(parts, "LASSO", {"filter": 1.0, "weight": 1.0})
-    assert kept(file) == {}
+    assert (kept(file), left_behind(file)) == ({}, {"lenet-5"})
     file.write_text('{"parts": {"lenet-5": {}}}')
     with pytest.raises(ValueError, match=r"page\.json is damaged"):
         kept(file)
@@ -355,3 +356,17 @@ def test_a_network_is_tested_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_bad_input_is_one_message(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(words) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("fault", [OSError(28, "No space left on device", "/x/y.json"), StorageFullError("no room")])
+def test_a_full_disk_is_one_message(
+    fault: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(command, "work", full)
+    assert command.main(["--data-root", "."]) == 2
+    said = capsys.readouterr().err
+    assert str(fault) in said
+    assert "make room, and the same command with --into goes on" in said

@@ -20,10 +20,11 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sparsweep.trainables.record import StorageFullError
 from tests.benchmarks.lenet_mnist.attention import Question, first_trials
 from tests.benchmarks.lenet_mnist.claims import Claim, Setting, claim, control
 from tests.benchmarks.lenet_mnist.page import ANSWERS, HEADERS, Line, answer_cells, cells, save_picture, score
-from tests.benchmarks.lenet_mnist.parts import Part, better, kept, put
+from tests.benchmarks.lenet_mnist.parts import Part, better, kept, left_behind, put
 from tests.benchmarks.lenet_mnist.published import NETWORKS, Published, published
 from tests.benchmarks.lenet_mnist.sweeps import FailedSweepError, campaigns, settings, work
 from tests.benchmarks.lenet_mnist.tested import Tests
@@ -63,6 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return tell(order)
     except (ValueError, FailedSweepError) as fault:
         print(f"lenet_mnist: {fault}", file=sys.stderr)
+        return 2
+    except (OSError, StorageFullError) as fault:  # a full disk, most likely
+        print(f"lenet_mnist: {fault}; what ended is kept: make room, and the same command with --into goes on",
+              file=sys.stderr)  # fmt: skip
         return 2
     except KeyboardInterrupt:
         print("stopped; the same command with --into goes on", file=sys.stderr)
@@ -136,6 +141,8 @@ def tell(order: Order) -> int:
     """Holds what was run by now, here and for the committed page, against the table."""
     figures = RESULTS.with_suffix(".json")
     before = kept(figures)
+    for network in sorted(left_behind(figures)):
+        print(f"{network}: the page's figures are of other settings and are not told again", file=sys.stderr)
     parts = [better(part_of(network, order), before.get(network)) for network in NETWORKS]
     lines = [line for part in parts for line in part.lines]
     answers = [answer for part in parts for answer in part.answers]

@@ -18,6 +18,7 @@ from typing import Any
 
 from sparsweep.spaces.space import Row
 from tests.benchmarks.lenet_mnist.side_by_side import side_by_side
+from tests.benchmarks.lenet_mnist.sweeps import FailedSweepError
 from tests.benchmarks.search.kept import fingerprint
 
 SEEDS, CHOOSING = 5, 2
@@ -190,7 +191,7 @@ def run_one(trial: Trial, folder: Path, data_root: Path) -> None:
     with tempfile.TemporaryDirectory() as space:
         record = run_trial(plan, TrialFolder(Path(space) / "00000"), debug=True)
     if record.state != "done":
-        raise RuntimeError(f"{trial}: {record.reason}")
+        raise FailedSweepError(f"{trial} failed: {record.reason}")
     curve = [(point.sparsity, point.accuracy) for point in record.points]
     kept = {"trial": vars(trial), "row": dict(trial.row), "fixed": dict(FIXED), "curve": curve}
     write_atomically(folder / f"{trial.key}.json", json.dumps(kept))

@@ -79,13 +79,19 @@ def kept(file: Path) -> dict[str, Part]:
     Raises:
         ValueError: the file is damaged.
     """
-    if not file.exists():
-        return {}
     try:
-        known = read_whole(file, "take the one that was committed")["parts"]
-        return {name: Part.from_json(name, part) for name, part in known.items() if part["asked"] == asked(name)}
+        return {name: Part.from_json(name, part) for name, part in _told(file).items() if part["asked"] == asked(name)}
     except (KeyError, TypeError) as fault:
         raise ValueError(f"{file} is damaged ({fault}): take the one that was committed") from fault
+
+
+def left_behind(file: Path) -> set[str]:
+    """The networks whose figures on a page are of other settings, so that a page made now drops them."""
+    return set(_told(file)) - set(kept(file))
+
+
+def _told(file: Path) -> dict[str, Any]:
+    return dict(read_whole(file, "take the one that was committed")["parts"]) if file.exists() else {}
 
 
 def put(file: Path, parts: Sequence[Part]) -> None:
