@@ -20,15 +20,17 @@ from sparsweep.trainables.record import StorageFullError, TrialFolder
 from tests.benchmarks.lenet_mnist import __main__ as command
 from tests.benchmarks.lenet_mnist import parts, tested, twins
 from tests.benchmarks.lenet_mnist.attention import (
-    COMPARED_SEEDS,
     FORMS,
     SPARSITIES,
     Answer,
     Question,
     Trial,
+    adjusted,
+    compared,
     first_trials,
     level,
     trials_of,
+    verdict,
 )
 from tests.benchmarks.lenet_mnist.claims import Control, Cut, Setting, chosen, claim, control
 from tests.benchmarks.lenet_mnist.page import Line, cells, save_picture, score
@@ -223,7 +225,7 @@ def test_how_many_trials_a_sweep_has_is_no_other_setting(tmp_path: Path, monkeyp
 
 def test_every_sweep_of_the_folder_is_one() -> None:
     found = campaigns(NETWORKS)
-    assert len(found) == 16
+    assert len(found) == 15
     for campaign in found:
         sweep = load_sweep(str(campaign.file), catalogue())
         assert (sweep.name, sweep.task.network, sweep.seeds) == (campaign.name, campaign.network, 3)
@@ -255,7 +257,7 @@ def test_the_question_is_answered_once_all_its_trials_are_there(tmp_path: Path) 
     assert question.best_strength("lenet-5", "filter", "scale_free") == 1e-3
     assert question.best_strength("lenet-5", "filter", "log_variance") is None
     todo = list(question.second_trials(network))
-    assert {(t.strength, t.seed) for t in todo} == {(s, seed) for s in (0.0, 1e-3) for seed in COMPARED_SEEDS}
+    assert {(t.strength, t.seed) for t in todo} == {(s, seed) for s in (0.0, 1e-3) for seed in compared("lenet-5")}
     for trial in todo:
         keep(question, trial, 0.97 if trial.strength == 0 else 0.973 + 0.001 * trial.seed)
     assert question.missing(todo) == []
@@ -264,14 +266,31 @@ def test_the_question_is_answered_once_all_its_trials_are_there(tmp_path: Path) 
     assert answers[0].differences == pytest.approx((0.3, 0.4, 0.5, 0.6, 0.7))
     low, high = answers[0].interval
     assert (low, high) == pytest.approx((0.5 - 0.1963, 0.5 + 0.1963), abs=1e-3)
-    assert answers[0].verdict == "helps"
+    assert [verdict(answer, p) for answer, p in zip(answers, adjusted(answers), strict=True)] == ["helps"] * 3
+
+
+def answer_of(*differences: float) -> Answer:
+    return Answer(
+        network="lenet-5", granularity="filter", form=FORMS[0], strength=1e-3, sparsity=0.5, differences=differences
+    )
 
 
 def test_an_interval_around_nothing_is_no_difference() -> None:
-    answer = Answer(network="lenet-5", granularity="filter", form=FORMS[0], strength=1e-3, sparsity=0.5,
-                    differences=(0.1, -0.1, 0.05, -0.02, 0.0))  # fmt: skip
-    assert answer.verdict == "no difference shown"
+    answer = answer_of(0.1, -0.1, 0.05, -0.02, 0.0)
+    assert verdict(answer, answer.p) == "no difference shown"
     assert mean(answer.interval) == pytest.approx(mean(answer.differences))
+    assert verdict(answer_of(-0.1, -0.11, -0.12), 0.01) == "harms"
+
+
+def test_what_one_comparison_shows_is_nothing_among_twenty() -> None:
+    """Its p alone is .0127: below .05 among two, above it among twenty."""
+    shown, nothing = answer_of(0.1, 0.2, 0.25, 0.15, 0.4), answer_of(0.1, -0.1, 0.05, -0.02, 0.0)
+    assert shown.p == pytest.approx(0.0127, abs=0.002)
+    two, twenty = adjusted([nothing, shown]), adjusted([nothing] * 19 + [shown])
+    assert (two[1], twenty[19]) == (pytest.approx(2 * shown.p), pytest.approx(20 * shown.p))
+    assert two[0] == pytest.approx(nothing.p)
+    assert (verdict(shown, two[1]), verdict(shown, twenty[19])) == ("helps", "no difference shown")
+    assert twenty[0] == 1.0
 
 
 def test_another_setting_is_another_trial() -> None:

@@ -23,7 +23,7 @@ from pathlib import Path
 from sparsweep.trainables.record import StorageFullError
 from tests.benchmarks.lenet_mnist.attention import Question, first_trials
 from tests.benchmarks.lenet_mnist.claims import Claim, Setting, claim, control
-from tests.benchmarks.lenet_mnist.page import ANSWERS, HEADERS, Line, answer_cells, cells, save_picture, score
+from tests.benchmarks.lenet_mnist.page import ANSWERS, HEADERS, Line, answer_lines, cells, save_picture, score
 from tests.benchmarks.lenet_mnist.parts import Part, better, kept, left_behind, put
 from tests.benchmarks.lenet_mnist.published import NETWORKS, Published, published
 from tests.benchmarks.lenet_mnist.sweeps import FailedSweepError, campaigns, settings, work
@@ -150,11 +150,11 @@ def tell(order: Order) -> int:
     said = [text for part in parts for text in words(part)] + remarks()
     print(lines_as_text(HEADERS, told, left=1), "", *said, sep="\n")
     if answers:
-        print("", lines_as_text(ANSWERS, [answer_cells(a) for a in answers], left=3), sep="\n")
+        print("", lines_as_text(ANSWERS, answer_lines(answers), left=3), sep="\n")
     command = "python -m tests.benchmarks.lenet_mnist --data-root DIR --budget MINUTES --into DIR"
     page = as_markdown("LeNet on MNIST: the published table", command, machine(), HEADERS, told, said)
     if answers:
-        asked = [f"| {' | '.join(line)} |" for line in (ANSWERS, ["---"] * len(ANSWERS), *map(answer_cells, answers))]
+        asked = [f"| {' | '.join(line)} |" for line in (ANSWERS, ["---"] * len(ANSWERS), *answer_lines(answers))]
         page += "\n".join(["\n## Does the attention term help over group lasso?\n", *asked, ""])
     RESULTS.write_text(page)
     put(figures, parts)

@@ -3,7 +3,8 @@
 Every form of the term at several strengths, and the same setting without it (λ_a = 0, group lasso), on the same seeds,
 for whole filters and for single weights. A trial trains, then descends from the method's own cut; its curve is read at
 three sparsities, as the best validation accuracy among the cuts that are at least so sparse. What is told is the mean
-of the paired differences with its 95 % confidence interval (Student's t). The strength of a form is chosen on seeds
+of the paired differences with its 95 % confidence interval (Student's t), and whether it is one, corrected for how many
+comparisons are looked at (Holm). The strength of a form is chosen on seeds
 that are not compared.
 """
 
@@ -11,9 +12,8 @@ import json
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import sqrt
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 from sparsweep.spaces.space import Row
@@ -21,8 +21,12 @@ from tests.benchmarks.lenet_mnist.side_by_side import side_by_side
 from tests.benchmarks.lenet_mnist.sweeps import FailedSweepError
 from tests.benchmarks.search.kept import fingerprint
 
-SEEDS, CHOOSING = 5, 2
-"""Seeds that are compared, and as many more on which strengths are chosen."""
+SEEDS: Mapping[str, int] = {"lenet-300-100": 10, "lenet-5": 5}
+"""By network how many seeds are compared."""
+CHOOSING = 2
+"""Further seeds, on which strengths are chosen."""
+SURE = 0.05
+"""Probability, over all comparisons that are told, to see a difference where there is none."""
 SPARSITIES: Mapping[str, tuple[float, ...]] = {"filter": (0.7, 0.85, 0.95), "weight": (0.96, 0.98, 0.99)}
 FORMS = ("scale_free", "log_variance", "inverse_variance")
 WIDE = (1e-4, 1e-3, 1e-2)
@@ -68,7 +72,13 @@ def trials_of(network: str, granularity: str, form: str, strength: float, seeds:
 
 
 CHOOSING_SEEDS = tuple(range(100, 100 + CHOOSING))
-COMPARED_SEEDS = tuple(range(SEEDS))
+
+
+def compared(network: str) -> tuple[int, ...]:
+    """The seeds that are compared."""
+    return tuple(range(SEEDS[network]))
+
+
 CASES = (("lenet-300-100", "weight"), ("lenet-300-100", "filter"), ("lenet-5", "filter"))
 
 
@@ -100,17 +110,42 @@ class Answer:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % confidence interval of the mean difference. Raises StatisticsError for fewer than two seeds."""
-        from scipy.special import stdtrit
+        """95 % confidence interval of the mean difference, of this comparison alone."""
+        from scipy.stats import ttest_1samp
 
-        count = len(self.differences)
-        margin = float(stdtrit(count - 1, 0.975)) * stdev(self.differences) / sqrt(count)
-        return mean(self.differences) - margin, mean(self.differences) + margin
+        low, high = ttest_1samp(self.differences, 0).confidence_interval(0.95)
+        return float(low), float(high)
 
     @property
-    def verdict(self) -> str:
-        low, high = self.interval
-        return "helps" if low > 0 else "harms" if high < 0 else "no difference shown"
+    def p(self) -> float:
+        """Of a two-sided t-test that the mean difference is none, of this comparison alone."""
+        from scipy.stats import ttest_1samp
+
+        return float(ttest_1samp(self.differences, 0).pvalue)
+
+
+def adjusted(answers: Sequence[Answer]) -> list[float]:
+    """Their p values for being looked at together (Holm 1979): among twenty comparisons of nothing one shows something.
+
+    >>> of = lambda *differences: Answer(network="", granularity="", form="", strength=0, sparsity=0,
+    ...                                  differences=differences)
+    >>> [round(p, 4) for p in (of(1, 1.2, 1.1).p, of(1, 1.5, 1.2).p, of(-1, 1, 0.1).p)]
+    [0.0027, 0.0136, 0.9593]
+    >>> [round(p, 4) for p in adjusted([of(1, 1.2, 1.1), of(1, 1.5, 1.2), of(-1, 1, 0.1)])]
+    [0.0082, 0.0272, 0.9593]
+    """
+    found, least = [1.0] * len(answers), 0.0
+    for rank, (p, at) in enumerate(sorted((answer.p, at) for at, answer in enumerate(answers))):
+        least = max(least, min(1.0, (len(answers) - rank) * p))
+        found[at] = least
+    return found
+
+
+def verdict(answer: Answer, adjusted_p: float) -> str:
+    """What a comparison shows among all that are told."""
+    if adjusted_p >= SURE:
+        return "no difference shown"
+    return "helps" if mean(answer.differences) > 0 else "harms"
 
 
 @dataclass(kw_only=True)
@@ -152,10 +187,10 @@ class Question:
         """Those that are compared, of the forms whose strength is chosen."""
         for network, granularity in CASES:
             if network in networks:
-                yield from trials_of(network, granularity, "scale_free", 0.0, COMPARED_SEEDS)
+                yield from trials_of(network, granularity, "scale_free", 0.0, compared(network))
                 for form in FORMS:
                     if (strength := self.best_strength(network, granularity, form)) is not None:
-                        yield from trials_of(network, granularity, form, strength, COMPARED_SEEDS)
+                        yield from trials_of(network, granularity, form, strength, compared(network))
 
     def answers(self, networks: Sequence[str]) -> Iterator[Answer]:
         """What can be told by now."""
@@ -163,10 +198,11 @@ class Question:
             for form in FORMS if network in networks else ():
                 if (strength := self.best_strength(network, granularity, form)) is None:
                     continue
-                with_term = [self.curve(t) for t in trials_of(network, granularity, form, strength, COMPARED_SEEDS)]
-                without = [self.curve(t) for t in trials_of(network, granularity, "scale_free", 0.0, COMPARED_SEEDS)]
+                seeds = compared(network)
+                with_term = [self.curve(t) for t in trials_of(network, granularity, form, strength, seeds)]
+                without = [self.curve(t) for t in trials_of(network, granularity, "scale_free", 0.0, seeds)]
                 pairs = [(a, b) for a, b in zip(with_term, without, strict=True) if a is not None and b is not None]
-                if len(pairs) == SEEDS:
+                if len(pairs) == len(seeds):
                     for at in SPARSITIES[granularity]:
                         gaps = tuple(100 * (level(a, at) - level(b, at)) for a, b in pairs)
                         yield Answer(network=network, granularity=granularity, form=form, strength=strength,

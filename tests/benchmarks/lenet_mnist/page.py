@@ -7,12 +7,12 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from tests.benchmarks.lenet_mnist.attention import Answer
+from tests.benchmarks.lenet_mnist.attention import Answer, adjusted, verdict
 from tests.benchmarks.lenet_mnist.claims import Claim, Control
 from tests.benchmarks.lenet_mnist.published import NETWORKS, Published
 
 HEADERS = ("published", "error %", "weights", "MACs", "ours: error %", "weights", "MACs", "by", "helped by", "")
-ANSWERS = ("network", "prunes", "form", "λ_a", "sparsity", "with - without, points", "95 % interval", "")
+ANSWERS = ("network", "prunes", "form", "λ_a", "sparsity", "with - without, points", "95 % interval", "p (Holm)", "")
 COLOURS = {"none": "#0b5fa5", "shifts": "#2b8a3e", "shifts and distilled": "#862e9c"}
 
 
@@ -77,11 +77,16 @@ def score(lines: Iterable[Line], network: str) -> tuple[int, int, int]:
     return sum(line.dominated for line in own), alone, len(own)
 
 
-def answer_cells(answer: Answer) -> tuple[str, ...]:
+def answer_lines(answers: Sequence[Answer]) -> list[tuple[str, ...]]:
+    """The lines under ANSWERS; verdicts depend on how many there are."""
+    return [_answer_cells(answer, p) for answer, p in zip(answers, adjusted(answers), strict=True)]
+
+
+def _answer_cells(answer: Answer, p: float) -> tuple[str, ...]:
     low, high = answer.interval
     return (
         answer.network, answer.granularity, answer.form, f"{answer.strength:g}", f"{answer.sparsity:g}",
-        f"{mean(answer.differences):+.2f}", f"{low:+.2f} to {high:+.2f}", answer.verdict,
+        f"{mean(answer.differences):+.2f}", f"{low:+.2f} to {high:+.2f}", f"{p:.2g}", verdict(answer, p),
     )  # fmt: skip
 
 

@@ -44,7 +44,7 @@ class Part:
             "machine": dict(self.found_on), "dense_error_pct": self.dense_pct,
             "rows": [_row_as_json(line) for line in self.lines],
             "attention": [
-                {**vars(a), "differences": list(a.differences), "interval": list(a.interval), "verdict": a.verdict}
+                {**vars(a), "differences": list(a.differences), "interval": list(a.interval), "p": a.p}
                 for a in self.answers
             ],
         }  # fmt: skip
@@ -54,7 +54,7 @@ class Part:
         """What `as_json` made. Raises KeyError, TypeError or ValueError for anything else."""
         rows = [row for row in published() if row.network == network]
         answers = [
-            Answer(**{k: v for k, v in each.items() if k not in ("interval", "verdict", "differences")},
+            Answer(**{k: v for k, v in each.items() if k not in ("interval", "p", "differences")},
                    differences=tuple(each["differences"]))
             for each in data["attention"]
         ]  # fmt: skip
