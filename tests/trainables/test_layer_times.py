@@ -92,6 +92,10 @@ def test_it_travels_as_json() -> None:
 
 
 def test_a_real_clock_gives_times() -> None:
+    """How long they are says the machine's load as much as the layers: only what a clock cannot get wrong is asked."""
     times = time_layers(lenet_digits(), (1, 8, 8), batch=2, device="here")
     assert all(ms > 0 for *_, ms in times.dense.values())
-    assert times.removed(lenet_digits()) == pytest.approx(0, abs=0.5)
+    assert times.removed(lenet_digits()) < 1
+    looked_up = {name: times.grids[kind].at(*times.dense[name][:2]) for name, kind in times.layers.items()}
+    assert set(looked_up) == {"conv1", "conv2", "fc1", "fc2"}
+    assert all(ms > 0 for ms in looked_up.values())
