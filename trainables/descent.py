@@ -17,7 +17,14 @@ from sparsweep.trainables.measures.size import nonzero_counts
 from sparsweep.trainables.methods import Method
 from sparsweep.trainables.options import TrialOptions
 from sparsweep.trainables.regrowth import Earlier, Regrowth, set_masks_and_restore
-from sparsweep.trainables.schedules import adapted_keeps, descent_keeps, macs_keeps, score_keeps
+from sparsweep.trainables.schedules import (
+    adapted_keeps,
+    descent_keeps,
+    macs_keeps,
+    macs_shares,
+    most_within,
+    score_keeps,
+)
 from sparsweep.trainables.scores import Scores
 from sparsweep.trainables.tasks.split import Split
 from sparsweep.trainables.ways import Way
@@ -60,6 +67,8 @@ class Descent:
     """Of the last cut, in the scores' shapes."""
     keeps: list[int] = field(default_factory=list)
     """How many groups or weights each cut leaves, or is planned to."""
+    limits: list[int] = field(default_factory=list)
+    """Multiply-adds within which each cut is to come, where that was asked for."""
     earlier: Earlier | None = None
     """The network before the last cut, where anything of it may come back."""
 
@@ -71,7 +80,10 @@ class Descent:
         descent = cls(ground=ground, way=way, within=within)
         scores = way.scores(net, ground.method)
         descent.alive, even = descent.down(net, scores, ground.options.cuts)
-        descent.keeps = descent._scheduled(net, scores, even)
+        if ground.options.macs_shares:
+            descent._plan_within_shares(net, scores)
+        else:
+            descent.keeps = descent._scheduled(net, scores, even)
         return descent
 
     def down(self, net: nn.Module, scores: Scores, cuts: int) -> tuple[dict[str, Tensor], list[int]]:
@@ -92,6 +104,8 @@ class Descent:
     def cut(self, net: nn.Module, at: int) -> float:
         """Makes a cut of the plan, in place; its threshold."""
         scores = self.way.scores(net, self.ground.method)
+        if self.limits:
+            self.keeps[at] = self._most_within(net, scores, at)
         left, threshold = self.survivors(scores, self.keeps[at], self.alive)
         if self.ground.options.regrowth > 0:
             self.alive = self._exchange(net, scores, left)
@@ -102,7 +116,7 @@ class Descent:
 
     def adapt(self, done: int, fall: float) -> None:
         """Plans the cuts that are still to come anew if that is asked for, by the accuracy that the last one cost."""
-        if self.ground.options.cut_schedule == "adaptive":
+        if self.ground.options.cut_schedule == "adaptive" and not self.limits:
             self.keeps[done:] = adapted_keeps(self.keeps[done - 1], self.keeps[done:], fall=fall)
 
     def _scheduled(self, net: nn.Module, scores: Scores, even: list[int]) -> list[int]:
@@ -115,6 +129,28 @@ class Descent:
         if o.cut_schedule == "scores":
             return score_keeps(scores, self.alive, cuts=o.cuts, last=even[-1], balance=o.layer_balance)
         return macs_keeps(total, lambda keep: self._foretold(net, scores, keep), cuts=o.cuts, last=even[-1])
+
+    def _plan_within_shares(self, net: nn.Module, scores: Scores) -> None:
+        """Plans a cut for every share that one can come down to; scores change on the way, so each is counted again
+        when it is made."""
+        total, last = _count(self.alive), len(scores.values)
+        if total <= last:
+            return
+        whole = self.ground.dense.macs.total
+        now, least = self._foretold(net, scores, total), self._foretold(net, scores, last)
+        shares = macs_shares(self.ground.options.macs_shares)
+        self.limits = [limit for share in shares if least <= (limit := int(share * whole)) < now]
+        for at in range(len(self.limits)):
+            self.keeps.append(self._most_within(net, scores, at))
+        # several shares may mean the same network, and each cut is to leave less than the one before
+        apart = sum(keep > last or at == 0 for at, keep in enumerate(self.keeps))
+        self.limits, self.keeps = self.limits[:apart], self.keeps[:apart]
+
+    def _most_within(self, net: nn.Module, scores: Scores, at: int) -> int:
+        before = self.keeps[at - 1] if at > 0 else _count(self.alive)
+        return most_within(
+            lambda keep: self._foretold(net, scores, keep), self.limits[at], below=before, last=len(scores.values)
+        )
 
     def _foretold(self, net: nn.Module, scores: Scores, keep: int) -> int:
         """Multiply-adds that so many groups would execute if the network were cut now; ideal ones of weights."""
@@ -155,6 +191,7 @@ class Descent:
         """Tensors, numbers and text only: what `torch.load(weights_only=True)` reads."""
         return {
             "way": self.way.name, "within": self.within, "alive": self.alive, "keeps": self.keeps,
+            "limits": self.limits,
             "earlier": None if self.earlier is None else vars(self.earlier),
         }  # fmt: skip
 
@@ -165,10 +202,10 @@ class Descent:
         def here(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             return {name: tensor.to(device) for name, tensor in tensors.items()}
 
-        earlier = state.get("earlier")  # checkpoints of earlier versions have none, and no `within`
+        earlier = state.get("earlier")  # checkpoints of earlier versions have none, no `limits`, no `within`
         return cls(
             ground=ground, way=next(way for way in ways if way.name == state["way"]), keeps=list(state["keeps"]),
-            within=here(state.get("within", {})), alive=here(state["alive"]),
+            limits=list(state.get("limits", ())), within=here(state.get("within", {})), alive=here(state["alive"]),
             earlier=None if earlier is None else Earlier(**{part: here(those) for part, those in earlier.items()}),
         )  # fmt: skip
 

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from sparsweep.spaces.space import Choice, Float, Int, Value
 from sparsweep.trainables.cut import LAYER_BALANCES
-from sparsweep.trainables.schedules import CUT_SCHEDULES
+from sparsweep.trainables.schedules import CUT_SCHEDULES, MacsShares, finetune_epochs_of, macs_shares
 from sparsweep.trainables.tasks.augment import AUGMENTS
 from sparsweep.trainables.ways import Ways
 
@@ -35,6 +35,10 @@ class TrialOptions:
     cuts: int = 16
     cut_schedule: str = "geometric"
     """How much each cut takes: one of `schedules.CUT_SCHEDULES`."""
+    macs_shares: str = ""
+    """Shares of the dense network's multiply-adds, falling, separated by commas: each cut leaves as much as it can
+    within one of them, executed of groups, ideal of single weights. They take the place of `cuts`, `cut_schedule` and
+    `last_share`; those that the network is within already, or that no cut comes down to, are left out."""
     regrowth: float = 0.0
     """Of what the last cut took, the share in [0, 1) that may come back in exchange for less important survivors at the
     next; see `regrowth`."""
@@ -43,6 +47,9 @@ class TrialOptions:
     that instead, by the norms of weights; `x8` keeps widths multiples of 8 (or 1, 4, 16), and `filter-x8` both."""
     finetune_epochs: int = 1
     """Epochs of fine-tuning after each cut, >= 0."""
+    last_finetune_epochs: int = 0
+    """Epochs of fine-tuning after the last cut, to which they grow from `finetune_epochs` in even ratios, cut by cut;
+    0 is as many everywhere. It counts only where there is fine-tuning at all."""
     finetune_learning_rate: float = 5e-3
     """Adam's while fine-tuning, > 0."""
     distillation: float = 0.0
@@ -80,6 +87,16 @@ class TrialOptions:
     time_limit: float = 0.0
     """Seconds of work after which the trial counts as failed; 0 is none."""
 
+    def most_cuts(self) -> int:
+        """Of one way down."""
+        return len(macs_shares(self.macs_shares)) or self.cuts
+
+    def tuned_after(self, at: int, cuts: int) -> int:
+        """Epochs of fine-tuning after cut `at` of so many."""
+        if self.finetune_epochs == 0 or self.last_finetune_epochs == 0:
+            return self.finetune_epochs
+        return finetune_epochs_of(at, cuts, first=self.finetune_epochs, last=self.last_finetune_epochs)
+
     @classmethod
     def from_row(cls, fixed: Mapping[str, Any], row: Mapping[str, Value]) -> Self:
         """The sweep's fixed options and, over them, those that the row chose."""
@@ -113,9 +130,11 @@ ALLOWED: Mapping[str, Float | Int | Choice] = {
     "descent_from": Choice(choices=DESCENTS_FROM),
     "cuts": Int(low=1, high=256),
     "cut_schedule": Choice(choices=CUT_SCHEDULES),
+    "macs_shares": MacsShares(choices=("", "0.5, 0.25, 0.1")),
     "regrowth": Float(low=0, high=0.99),
     "further_descents": Ways(choices=("", "weight", "x8, weight")),
     "finetune_epochs": Int(low=0, high=1_000_000),
+    "last_finetune_epochs": Int(low=0, high=1_000_000),
     "finetune_learning_rate": Float(low=1e-7, high=10),
     "distillation": Float(low=0, high=1),
     "temperature": Float(low=0.1, high=100),

@@ -5,9 +5,11 @@ macs       even steps of the logarithm of the multiply-adds that are left, as th
 scores     even steps of the score below which things go: a cut falls into a gap of the scores, not beside it
 adaptive   step by step: long steps as long as the validation accuracy holds, short ones where it bends
 
-All end at the same count, after at most as many cuts, and each cut leaves less than the one before.
+All end at the same count, after at most as many cuts, and each cut leaves less than the one before. In place of a
+schedule the multiply-adds that each cut may leave can be named: `MacsShares`.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from math import exp, log
@@ -16,6 +18,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from sparsweep.spaces.space import Choice
 from sparsweep.trainables.cut import balanced
 from sparsweep.trainables.scores import Scores
 
@@ -78,6 +81,58 @@ def macs_keeps(total: int, macs: Callable[[int], int], *, cuts: int, last: int) 
         return descent_keeps(total, cuts=cuts, last=last)
     steps = [start + (end - start) * (at + 1) / cuts for at in range(cuts - 1)]
     return _falling([*(_count_at(height, places) for height in steps), last], total, cuts=cuts, last=last)
+
+
+def most_within(macs: Callable[[int], int], limit: int, *, below: int, last: int) -> int:
+    """The largest count from `last` to `below` - 1 that leaves at most so many multiply-adds; `last` where none does.
+
+    Args:
+        macs: multiply-adds left of so many groups or weights; it does not fall as the count rises.
+
+    >>> most_within(lambda keep: keep * keep, 40, below=100, last=4)
+    6
+    """
+    counts = range(last, max(below, last + 1))
+    return counts[max(bisect_right(counts, limit, key=macs) - 1, 0)]
+
+
+def macs_shares(text: str) -> tuple[float, ...]:
+    """The shares of a comma-separated text, falling, each in (0, 1).
+
+    Raises:
+        ValueError: a part is no such share, or no less than the one before.
+
+    >>> macs_shares("0.25, 0.1")
+    (0.25, 0.1)
+    """
+    shares = tuple(float(part) for part in text.split(",") if part.strip())
+    if not all(0 < share < 1 for share in shares) or any(after >= before for before, after in pairwise(shares)):
+        raise ValueError(f"{text!r} are no shares between 0 and 1, each less than the one before")
+    return shares
+
+
+class MacsShares(Choice):
+    """Any text of shares of multiply-adds; `choices` are examples."""
+
+    def __contains__(self, value: object) -> bool:
+        if not isinstance(value, str):
+            return False
+        try:
+            macs_shares(value)
+        except ValueError:
+            return False
+        return True
+
+
+def finetune_epochs_of(at: int, cuts: int, *, first: int, last: int) -> int:
+    """Epochs of fine-tuning after cut `at` of so many: from `first` to `last` in even ratios.
+
+    Early cuts heal at once and are dear, late ones are cheap and take long.
+
+    >>> [finetune_epochs_of(at, 4, first=2, last=16) for at in range(4)]
+    [2, 4, 8, 16]
+    """
+    return first if cuts < 2 else round(first * (last / first) ** (at / (cuts - 1)))
 
 
 def _count_at(height: float, places: Sequence[tuple[float, float]]) -> float:

@@ -218,7 +218,7 @@ class Trial:
         set_masks(self.net, weight_masks(self.net, scores, scores.own))
         self._measure("own" if self.method.descends else "dense", scores.threshold)
         if self.method.descends and self.options.finetune_epochs > 0:
-            self._finetune_and_measure("own-tuned", scores.threshold)
+            self._finetune_and_measure("own-tuned", scores.threshold, self.options.finetune_epochs)
         if not self.method.descends or self.options.descent == "none" or not scores.values:
             return "done"
         if self.options.descent_from == "own":
@@ -241,7 +241,8 @@ class Trial:
 
     def _descend(self) -> str:
         threshold = self.descent.cut(self.net, self.done)
-        self._finetune_and_measure(self.descent.way.cut(self.done), threshold)
+        epochs = self.options.tuned_after(self.done, len(self.descent.keeps))
+        self._finetune_and_measure(self.descent.way.cut(self.done), threshold, epochs)
         before = self.points[-2].accuracy if self.done > 0 else self._accuracy_at_outset()
         self.done += 1
         self.descent.adapt(self.done, fall=before - self.points[-1].accuracy)
@@ -253,18 +254,18 @@ class Trial:
             return self.points[1 if self.options.finetune_epochs > 0 else 0].accuracy
         return next(epoch.accuracy for epoch in reversed(self.epochs) if epoch.phase == "train")
 
-    def _finetune_and_measure(self, name: str, threshold: float) -> None:
+    def _finetune_and_measure(self, name: str, threshold: float, epochs: int) -> None:
         """One point of a network that has just been cut; what is fine-tuned is the compact one, where it is smaller."""
         compacted = None
-        if self.options.finetune_epochs > 0:
+        if epochs > 0:
             compacted = compact(self.net, self.couplings)
             if self._pays(compacted):
                 inner = inner_of(self.net, compacted, self.couplings)
-                self._finetune(inner.net, inner.net)
+                self._finetune(inner.net, inner.net, epochs)
                 inner.write_back(self.net)
                 drop_masks(inner.net).eval()
             else:
-                self._finetune(self.net, self.passes)
+                self._finetune(self.net, self.passes, epochs)
                 compacted = None
         self._measure(name, threshold, compacted)
 
@@ -276,14 +277,14 @@ class Trial:
             return False
         return parameter_count(compacted.net) <= SMALLER * parameter_count(self.net)
 
-    def _finetune(self, net: nn.Module, passes: Callable[[Tensor], Tensor]) -> None:
+    def _finetune(self, net: nn.Module, passes: Callable[[Tensor], Tensor], epochs: int) -> None:
         o = self.options
         optimizer, teacher = optimizer_of(net, o.finetune_learning_rate), self._teacher()
-        for epoch in range(o.finetune_epochs):
+        for epoch in range(epochs):
             loss = train_epoch(
                 net, None, optimizer, self.data.train, batch_size=o.batch_size, schedule=o.schedule,
                 learning_rate=o.finetune_learning_rate, order=self.order, passes=passes,
-                span=(epoch / o.finetune_epochs, (epoch + 1) / o.finetune_epochs), teacher=teacher, **self._how(),
+                span=(epoch / epochs, (epoch + 1) / epochs), teacher=teacher, **self._how(),
             )  # fmt: skip
             self._note("finetune", loss, net)
 
@@ -293,7 +294,8 @@ class Trial:
         if self.teacher is None and o.distillation > 0:
             uncut = copy.deepcopy(self.net).eval().requires_grad_(False)
             uncut.load_state_dict(self.trained)
-            epochs = o.finetune_epochs * (1 + o.cuts * len(self.ways))
+            tuned = sum(o.tuned_after(at, o.most_cuts()) for at in range(o.most_cuts()))
+            epochs = o.finetune_epochs + tuned * len(self.ways)
             self.teacher = Teacher(
                 net=uncut, share=o.distillation, temperature=o.temperature,
                 of_classes=self.plan.task.loss == "cross_entropy",

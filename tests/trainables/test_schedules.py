@@ -17,6 +17,8 @@ from sparsweep.trainables.schedules import (
     adapted_keeps,
     descent_keeps,
     macs_keeps,
+    macs_shares,
+    most_within,
     score_keeps,
 )
 from sparsweep.trainables.tasks import NETWORKS, Task
@@ -137,6 +139,30 @@ def test_there_are_never_more_cuts_and_each_takes_something(falls: list[float]) 
     assert all(a > b for a, b in pairwise([170, *made]))
 
 
+# named shares -------------------------------------------------------------------------------------------------------
+
+
+def test_as_much_is_left_as_a_limit_allows() -> None:
+    def squared(keep: int) -> int:
+        return keep * keep
+
+    assert [most_within(squared, limit, below=100, last=4) for limit in (36, 48, 49, 1)] == [6, 6, 7, 4]
+    assert most_within(squared, 10**6, below=100, last=4) == 99, "each cut leaves less than the one before"
+    assert most_within(squared, 10**6, below=4, last=4) == 4
+
+
+def test_shares_are_read_from_a_text() -> None:
+    assert macs_shares("0.25,0.1 , .05") == (0.25, 0.1, 0.05)
+    assert macs_shares("") == ()
+
+
+@pytest.mark.parametrize("text", ["1.0", "0", "0.1, 0.2", "0.1, 0.1", "half", "-0.1", "nan", "0.5; 0.2"])
+def test_what_are_no_falling_shares_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"shares between|could not convert"):
+        macs_shares(text)
+    assert text not in ALLOWED["macs_shares"]
+
+
 # All of them --------------------------------------------------------------------------------------------------------
 
 
@@ -175,9 +201,16 @@ def figures(record: TrialRecord) -> list[Any]:
     return [(p.cut, p.accuracy, p.macs, p.weights_left, p.threshold) for p in record.points]
 
 
-@pytest.mark.parametrize("schedule", [name for name in CUT_SCHEDULES if name != "geometric"])
-def test_a_trial_interrupted_anywhere_goes_on_to_the_same_bits(schedule: str, tmp_path: Path) -> None:
-    given = plan(fixed={**WAYS, "cut_schedule": schedule})
+@pytest.mark.parametrize(
+    "planned",
+    [
+        *({"cut_schedule": name} for name in CUT_SCHEDULES if name != "geometric"),
+        {"macs_shares": "0.5, 0.2, 0.1", "last_finetune_epochs": 2},
+    ],
+    ids=lambda planned: next(iter(planned.values())),
+)
+def test_a_trial_interrupted_anywhere_goes_on_to_the_same_bits(planned: dict[str, Any], tmp_path: Path) -> None:
+    given = plan(fixed={**WAYS, **planned})
     whole = run_trial(given, TrialFolder(tmp_path / "whole"), debug=True)
     assert [p.cut for p in whole.points[2:]] == [f"{way}0{at}" for way in ("", "weight-") for at in range(3)]
     folder = TrialFolder(tmp_path / "interrupted")
@@ -247,3 +280,34 @@ def test_probes_are_geometric_whatever_the_schedule(tmp_path: Path) -> None:
         probes.append([(point.cut, point.macs, point.accuracy) for point in trial.probe()])
     assert probes[0] == probes[1]
     assert len(probes[0]) == 1 + PROBES
+
+
+def test_every_cut_comes_within_its_share_and_takes_no_more_than_that(tmp_path: Path) -> None:
+    shares = (0.6, 0.3, 0.1)
+    trial = descended(
+        tmp_path, finetune_epochs=1, macs_shares="0.6, 0.3, 0.1", further_descents="weight", cut_schedule="adaptive"
+    )
+    dense = trial.dense.macs.total
+    filters = [point for point in trial.points if point.cut.isdigit()]
+    weights = [point for point in trial.points if point.cut.startswith("weight-")]
+    assert [point.cut for point in (*filters, *weights)] == ["00", "01", "02", "weight-00", "weight-01", "weight-02"]
+    for point, share in zip(filters, shares, strict=True):
+        assert 0.75 * share * dense < point.macs <= share * dense, "one channel more would have been too much"
+    for point, share in zip(weights, shares, strict=True):
+        assert 0.99 * share * dense < point.macs_ideal <= share * dense
+
+
+def test_shares_that_ask_for_nothing_or_too_much_are_left_out(tmp_path: Path) -> None:
+    trial = descended(tmp_path, descent_from="own", macs_shares="0.9999, 0.4, 0.0001")
+    own, *cuts = [point for point in trial.points if point.cut not in ("own-tuned",)]
+    assert own.macs < 0.9999 * trial.dense.macs.total
+    assert [point.cut for point in cuts] == ["00"]
+
+
+def test_fine_tuning_grows_from_cut_to_cut(tmp_path: Path) -> None:
+    trial = descended(tmp_path, cuts=3, finetune_epochs=1, last_finetune_epochs=4, further_descents="weight")
+    assert sum(epoch.phase == "finetune" for epoch in trial.epochs) == 1 + 2 * (1 + 2 + 4)
+    options = replace(trial.options, finetune_epochs=0)
+    assert [options.tuned_after(at, 3) for at in range(3)] == [0, 0, 0], "without fine-tuning there is none to grow"
+    shorter = replace(trial.options, finetune_epochs=8, last_finetune_epochs=2)
+    assert [shorter.tuned_after(at, 3) for at in range(3)] == [8, 4, 2]

@@ -14,6 +14,12 @@ from tests.benchmarks.lenet_mnist.published import NETWORKS, Published
 HEADERS = ("published", "error %", "weights", "MACs", "ours: error %", "weights", "MACs", "by", "helped by", "")
 ANSWERS = ("network", "prunes", "form", "λ_a", "sparsity", "with - without, points", "95 % interval", "p (Holm)", "")
 COLOURS = {"none": "#0b5fa5", "shifts": "#2b8a3e", "shifts and distilled": "#862e9c"}
+PLACES = tuple(
+    ((side * right, up), "left" if side > 0 else "right")
+    for right, up in ((7, 0), (6, 6), (6, -6), (10, 13), (10, -13), (16, 22), (16, -22), (22, 32), (22, -32), (28, 44))
+    for side in (1, -1)
+)
+"""Of a name beside its point, in points of 1/72 inch, and where its text is anchored; the nearest first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,23 +104,28 @@ def save_picture(lines: Sequence[Line], path: Path) -> None:
     sheet = Figure(figsize=(11, 9), dpi=150, facecolor="white", layout="constrained")
     FigureCanvasAgg(sheet)
     panels = sheet.subplots(len(NETWORKS), 2, squeeze=False)
-    for at, network in enumerate(NETWORKS):
-        for panel, figure in zip(panels[at], ("weights", "MACs"), strict=True):
-            _draw(panel, [line for line in lines if line.row.network == network], figure)
-            panel.set_title(f"{network}: test error against {figure}", loc="left", fontsize=10)
+    of = {network: [line for line in lines if line.row.network == network] for network in NETWORKS}
+    all_panels = [
+        (panel, network, figure)
+        for network, row in zip(NETWORKS, panels, strict=True)
+        for panel, figure in zip(row, ("weights", "MACs"), strict=True)
+    ]
+    for panel, network, figure in all_panels:
+        _draw(panel, of[network], figure)
+        panel.set_title(f"{network}: test error against {figure}", loc="left", fontsize=10)
     _key(sheet)
+    sheet.canvas.draw()
+    sheet.set_layout_engine("none")  # names stand where they do not meet: nothing may move any more
+    for panel, network, figure in all_panels:
+        _name(panel, _published(of[network], figure))
     sheet.savefig(path, format="png")
 
 
 def _draw(panel: Any, lines: Sequence[Line], figure: str) -> None:
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-    known = [(line.row.weights_left if figure == "weights" else line.row.macs, line) for line in lines]
-    there = sorted(((x, line) for x, line in known if x is not None), key=lambda each: each[0])
-    for at, (x, line) in enumerate(there):
-        panel.plot([x], [line.most_pct], marker="x", color="#52606d", markersize=7, linestyle="none")
-        offset = ((4, 4), (4, -9))[at % 2]  # neighbours' names apart
-        panel.annotate(line.row.method, (x, line.most_pct), offset, textcoords="offset points", fontsize=6.5)
+    for x, y, _ in _published(lines, figure):
+        panel.plot([x], [y], marker="x", color="#52606d", markersize=7, linestyle="none")
     for claim in (claim for line in lines for claim in line.claims):
         _mark(panel, claim, figure)
     panel.set_xscale("log")
@@ -122,10 +133,43 @@ def _draw(panel: Any, lines: Sequence[Line], figure: str) -> None:
     panel.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     panel.xaxis.set_minor_formatter(NullFormatter())
     panel.tick_params(axis="x", labelsize=8)
-    panel.margins(x=0.12)
+    panel.margins(x=0.2)
     panel.set_xlabel(f"{figure} left")
     panel.set_ylabel("test error (%)")
     panel.grid(color="#e1e5ea", linewidth=0.6)
+
+
+def _published(lines: Sequence[Line], figure: str) -> list[tuple[float, float, str]]:
+    """Of rows that give the figure: it, the error, the name; the smallest first."""
+    known = [(line.row.weights_left if figure == "weights" else line.row.macs, line) for line in lines]
+    return sorted((float(x), line.most_pct, line.row.method) for x, line in known if x is not None)
+
+
+def _name(panel: Any, points: Sequence[tuple[float, float, str]]) -> None:
+    """Writes names beside their points, where no other name is and, if there is such a place, no mark."""
+    from matplotlib.text import Text
+    from matplotlib.transforms import Bbox
+
+    drawn = panel.figure.canvas.get_renderer()
+    marks = [panel.transData.transform(mark) for line in panel.lines for mark in line.get_xydata()]
+    taken: list[Bbox] = []
+    for x, y, name in points:
+        places = []
+        for offset, side in PLACES:
+            text = panel.annotate(
+                name, (x, y), offset, textcoords="offset points", fontsize=6.5, ha=side, va="center",
+                arrowprops={"arrowstyle": "-", "color": "#9aa5b1", "linewidth": 0.5, "shrinkA": 0, "shrinkB": 3},
+            )  # fmt: skip
+            text.update_positions(drawn)
+            box = Text.get_window_extent(text, drawn)  # without the line to its point
+            hidden = sum(box.overlaps(each) for each in taken), sum(box.contains(*mark) for mark in marks)
+            outside = not (panel.bbox.x0 < box.x0 and box.x1 < panel.bbox.x1 and panel.bbox.y0 < box.y0)
+            places.append((hidden[0] + outside, hidden[1], len(places), text, box))
+        best = min(places, key=lambda place: place[:3])
+        taken.append(best[4])
+        for place in places:
+            if place is not best:
+                place[3].remove()
 
 
 def _key(sheet: Any) -> None:
