@@ -4,11 +4,15 @@ import json
 import math
 from dataclasses import replace
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 from statistics import mean
 
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 from torch import nn
 
 from sparsweep.search.catalogue import catalogue
@@ -33,7 +37,7 @@ from tests.benchmarks.lenet_mnist.attention import (
     verdict,
 )
 from tests.benchmarks.lenet_mnist.claims import Control, Cut, Setting, chosen, claim, control
-from tests.benchmarks.lenet_mnist.page import Line, cells, save_picture, score
+from tests.benchmarks.lenet_mnist.page import Line, cells, save_picture, score, write_names
 from tests.benchmarks.lenet_mnist.parts import Part, better, kept, left_behind, put
 from tests.benchmarks.lenet_mnist.published import NETWORKS, Published, published
 from tests.benchmarks.lenet_mnist.side_by_side import side_by_side
@@ -158,6 +162,21 @@ def test_the_lines_become_a_picture(tmp_path: Path) -> None:
     assert (tmp_path / "table.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_names_in_the_picture_do_not_meet() -> None:
+    sheet = Figure(figsize=(6, 4), dpi=100)
+    canvas, panel = FigureCanvasAgg(sheet), sheet.subplots()
+    points = [(90.0 + at, 0.6 + 0.01 * (at % 3), f"published {at}") for at in range(6)]
+    panel.plot([10, 200], [0.5, 1.0], linestyle="none")
+    for x, y, _ in points:
+        panel.plot([x], [y], marker="x")
+    canvas.draw()
+    write_names(panel, points)
+    boxes = {text.get_text(): Text.get_window_extent(text, canvas.get_renderer()) for text in panel.texts}
+    assert sorted(boxes) == sorted(name for _, _, name in points), "each once"
+    assert not any(a.overlaps(b) for a, b in combinations(boxes.values(), 2))
+    assert all(panel.bbox.x0 < box.x0 and box.x1 < panel.bbox.x1 for box in boxes.values())
+
+
 def part(settings: int = 2, answers: int = 0, error: float = 0.9) -> Part:
     """Of LeNet-5: one setting of two trainings that is small enough for every row."""
     trained = setting((cut(0.99, 1, 1, 1),), (cut(0.98, 1, 1, 1),))
@@ -225,7 +244,7 @@ def test_how_many_trials_a_sweep_has_is_no_other_setting(tmp_path: Path, monkeyp
 
 def test_every_sweep_of_the_folder_is_one() -> None:
     found = campaigns(NETWORKS)
-    assert len(found) == 15
+    assert len(found) == 17
     for campaign in found:
         sweep = load_sweep(str(campaign.file), catalogue())
         assert (sweep.name, sweep.task.network, sweep.seeds) == (campaign.name, campaign.network, 3)

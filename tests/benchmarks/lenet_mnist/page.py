@@ -117,7 +117,7 @@ def save_picture(lines: Sequence[Line], path: Path) -> None:
     sheet.canvas.draw()
     sheet.set_layout_engine("none")  # names stand where they do not meet: nothing may move any more
     for panel, network, figure in all_panels:
-        _name(panel, _published(of[network], figure))
+        write_names(panel, _published(of[network], figure))
     sheet.savefig(path, format="png")
 
 
@@ -145,7 +145,7 @@ def _published(lines: Sequence[Line], figure: str) -> list[tuple[float, float, s
     return sorted((float(x), line.most_pct, line.row.method) for x, line in known if x is not None)
 
 
-def _name(panel: Any, points: Sequence[tuple[float, float, str]]) -> None:
+def write_names(panel: Any, points: Sequence[tuple[float, float, str]]) -> None:
     """Writes names beside their points, where no other name is and, if there is such a place, no mark."""
     from matplotlib.text import Text
     from matplotlib.transforms import Bbox
