@@ -1,17 +1,21 @@
 """What a sweep has spent, and whether a further trial may begin. Pure decisions; `proposals` asks them.
 
 A trial is charged for the time that it held its slot, in all its attempts, whatever came of it. What is counted comes
-from the records alone, so that it is the same after a resume.
+from the records alone, so that it is the same after a resume. Trials at work are charged for what they have held so
+far, so that a budget holds before the first of them has ended, and where one hangs.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sparsweep.spaces.sweep_file import Budget, Resources
 from sparsweep.trainables.record import TrialRecord
 
+OVERRUN = 1.1
+"""Times a limit of hours or cost: there trials at work are broken off. Without this tenth the last of them would be
+whenever one takes longer than the mean, and what it has taken would be lost."""
 MIN_GROWTH = 0.001
 """Of the hypervolume, that must be exceeded over `patience` trials unless the sweep file says otherwise."""
 
@@ -37,20 +41,38 @@ class Limit:
     limit: float
     trials: int
     """How many ended trials have spent it."""
+    by_second: float = 0.0
+    """What a trial at work spends."""
 
     @property
     def by_trial(self) -> float:
         """What a trial is expected to take: the mean of those that ended; 0 before the first."""
         return self.spent / self.trials if self.trials else 0.0
 
-    def over(self, at_work: int) -> str | None:
-        """Why a further trial may not begin beside those at work, of which each will take as much as the mean."""
-        if self.spent >= self.limit:
-            return f"{amount(self.spent)} of {amount(self.limit)} {self.words} are spent"
-        if self.spent + (at_work + 1) * self.by_trial > self.limit * (1 + 1e-9):
-            of = f"{amount(self.spent)} of {amount(self.limit)} {self.words} are spent"
+    def over(self, held: Sequence[float]) -> str | None:
+        """Why a further trial may not begin beside those at work.
+
+        Each of them will take as much as the mean, or as it has taken already.
+
+        Args:
+            held: for how many seconds each of them has held its slot.
+        """
+        so_far = [seconds * self.by_second for seconds in held]
+        now = self.spent + sum(so_far)
+        of = f"{amount(now)} of {amount(self.limit)} {self.words} are spent"
+        if now >= self.limit:
+            return of
+        expected = self.by_trial + sum(max(self.by_trial, each) for each in so_far)
+        if self.spent + expected > self.limit * (1 + 1e-9):
             return f"{of}, and a further trial takes about {amount(self.by_trial)}"
         return None
+
+    def overrun(self, held: Sequence[float]) -> str | None:
+        """Why trials at work may not even go on."""
+        now = self.spent + sum(held) * self.by_second
+        if now < OVERRUN * self.limit:
+            return None
+        return f"{amount(now)} of {amount(self.limit)} {self.words} are spent"
 
 
 @dataclass
@@ -60,32 +82,46 @@ class Account:
     budget: Budget
     resources: Resources
     spent: Spent = field(init=False)
-    _volumes: list[float] = field(default_factory=list)
+    _volumes: list[Sequence[float]] = field(default_factory=list)
     _taken: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.spent = Spent(cost=None if self.budget.cost_per_hour is None else 0.0)
 
-    def take(self, record: TrialRecord, hypervolume: float) -> None:
-        """Counts a record that was not counted yet, and the hypervolume that is shown after it."""
+    def take(self, record: TrialRecord, volumes: Sequence[float]) -> None:
+        """Counts a record that was not counted yet, and the hypervolumes after it, one an axis."""
         if record.number in self._taken:
             return
         self._taken.add(record.number)
         self.spent = with_record(self.spent, record, self.budget, self.resources)
-        self._volumes.append(hypervolume)
+        self._volumes.append(tuple(volumes))
 
-    def over(self, at_work: int = 0) -> str | None:
-        """Why no further trial may begin while so many are at work; None where one may. Trials are not counted here."""
-        texts = (plateau(self._volumes, self.budget), *(limit.over(at_work) for limit in self.limits()))
+    def over(self, held: Sequence[float] = ()) -> str | None:
+        """Why no further trial may begin; None where one may. How many there are is not asked here.
+
+        Args:
+            held: for how many seconds each trial at work has held its slot.
+        """
+        texts = (plateau(self._volumes, self.budget), *(limit.over(held) for limit in self.limits()))
         return next((text for text in texts if text), None)
+
+    def overrun(self, held: Sequence[float]) -> str | None:
+        """Why trials at work may not even go on: with what they have held so far, a limit is passed by a tenth."""
+        return next((text for limit in self.limits() if (text := limit.overrun(held))), None)
 
     def limits(self) -> Iterator[Limit]:
         """The limits that the sweep file sets, but for trials and time."""
-        b, s = self.budget, self.spent
-        given = ((b.cost, s.cost, "in cost"), (b.gpu_hours, s.gpu_hours, "GPU h"), (b.cpu_hours, s.cpu_hours, "CPU h"))
-        for limit, spent, words in given:
+        b, s, one = self.budget, self.spent, Spent()
+        hour = with_held(one, 3600.0, {}, b, self.resources)
+        given = (
+            (b.cost, s.cost, hour.cost, "in cost"), (b.gpu_hours, s.gpu_hours, hour.gpu_hours, "GPU h"),
+            (b.cpu_hours, s.cpu_hours, hour.cpu_hours, "CPU h"),
+        )  # fmt: skip
+        for limit, spent, by_hour, words in given:
             if limit is not None:
-                yield Limit(words=words, spent=spent or 0.0, limit=limit, trials=s.trials)
+                yield Limit(
+                    words=words, spent=spent or 0.0, limit=limit, trials=s.trials, by_second=(by_hour or 0.0) / 3600
+                )
 
     def used_share(self) -> float:
         """How much of the budget is gone, in [0, 1], by the limit that is nearest."""
@@ -110,8 +146,15 @@ class Account:
 
 def with_record(spent: Spent, record: TrialRecord, budget: Budget, resources: Resources) -> Spent:
     """With one more trial: at what it held itself, or at the sweep file's resources where its record does not say."""
-    hours, price = record.held_s / 3600, budget.cost_per_hour
-    cpu, gpu = hours * record.slot.get("cpu", resources.cpu), hours * record.slot.get("gpu", resources.gpu)
+    return with_held(spent, record.held_s, record.slot, budget, resources)
+
+
+def with_held(
+    spent: Spent, held_s: float, slot: Mapping[str, float], budget: Budget, resources: Resources
+) -> Spent:  # fmt: skip
+    """With one more trial that held a slot for so many seconds."""
+    hours, price = held_s / 3600, budget.cost_per_hour
+    cpu, gpu = hours * slot.get("cpu", resources.cpu), hours * slot.get("gpu", resources.gpu)
     return replace(
         spent, trials=spent.trials + 1, cpu_hours=spent.cpu_hours + cpu, gpu_hours=spent.gpu_hours + gpu,
         cost=None if price is None else (spent.cost or 0.0) + cpu * price.cpu + gpu * price.gpu,
@@ -137,21 +180,24 @@ def spent_words(spent: Mapping[str, Any], budget: Budget | None = None) -> str:
     return ", ".join(texts)
 
 
-def plateau(volumes: list[float], budget: Budget) -> str | None:
+def plateau(volumes: Sequence[Sequence[float]], budget: Budget) -> str | None:
     """Says that the last `patience` ended trials brought too little; None while they did not, or nothing was found yet.
 
     Args:
-        volumes: the hypervolume after each ended trial.
+        volumes: the hypervolumes after each ended trial, of accuracy against each axis: as long as one of them grows,
+            the search goes on.
     """
     patience = budget.patience
     if patience is None or len(volumes) <= patience:
         return None
-    before, now = volumes[-1 - patience], volumes[-1]
     least_share = MIN_GROWTH if budget.min_growth is None else budget.min_growth
-    if before <= 0 or now > before * (1 + least_share):
+    both = list(zip(volumes[-1 - patience], volumes[-1], strict=True))
+    if any(now > before * (1 + least_share) for before, now in both):
+        return None
+    if (found := next(((before, now) for before, now in both if before > 0), None)) is None:
         return None
     least = f"{100 * least_share:.3g} %"
-    return f"{patience} trials brought the hypervolume from {before:.4f} to {now:.4f}, by no more than {least}"
+    return f"{patience} trials brought the hypervolume from {found[0]:.4f} to {found[1]:.4f}, by no more than {least}"
 
 
 def amount(value: float) -> str:

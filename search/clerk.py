@@ -54,9 +54,11 @@ class Clerk:
     def next(self) -> TrialPlan | None:
         """The next trial, if one is ready."""
         try:
-            return self._ready.popleft()
+            plan = self._ready.popleft()
         except IndexError:
             return None
+        self.proposals.began(plan.number)
+        return plan
 
     def exhausted(self) -> bool:
         """Whether no trial will come any more."""
@@ -115,8 +117,12 @@ class Clerk:
     def _withdraw(self) -> None:
         """Takes back what was made ready, where the sweep has found meanwhile that it has enough."""
         with suppress(IndexError):  # a slot was faster
-            while self._ready and self.proposals.enough(len(self.proposals.at_work) - len(self._ready)) is not None:
+            while self._ready and self.proposals.enough(self._held()) is not None:
                 self.proposals.withdraw(self._ready.pop().number)
+
+    def _held(self) -> list[float]:
+        """Of the trials that are with the slots."""
+        return sorted(self.proposals.held(), reverse=True)[: self.running()]
 
     def _patiently(self, step: Callable[[], T]) -> T:
         """The step's answer; while a database is away it is asked again and again, and the user told once."""

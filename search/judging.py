@@ -5,8 +5,9 @@ knows what the one before knew.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from sparsweep.search.curve import AXES, curve_value, near_front
 from sparsweep.search.proposals import searched_points
@@ -16,6 +17,8 @@ from sparsweep.spaces.constraint import Constraint
 from sparsweep.trainables.judgement import Verdict
 from sparsweep.trainables.point import Point
 from sparsweep.trainables.record import TrialRecord
+
+T = TypeVar("T")
 
 REMEMBERED = 100
 """So many of the newest whole descents say how far a curve comes back."""
@@ -114,13 +117,48 @@ class SweepJudge:
         return (point.accuracy, *(AXES[axis](point) for axis in self.axes))
 
     def _values(self, probe: Sequence[Point]) -> Values:
+        """What a rung knows of a trial. A probe is not fine-tuned: what is asked of accuracy is not asked of it yet."""
         if self.single_point:
             return self._row(probe[-1])
-        return (curve_value(searched_points(probe, self.constraints), self.axes),)
+        rules = [rule for rule in self.constraints if rule.figure != "accuracy"]
+        return (curve_value(searched_points(probe, rules), self.axes),)
 
     def _see(self, points: Sequence[Point]) -> None:
         for axis in self.axes:
             self.reaches.setdefault(axis, Reach()).take(_curve(points, axis))
+
+
+@dataclass(kw_only=True)
+class Forgiving:
+    """A judge whose faults cost that judgement alone: the trial goes on, and the driver hears of it with a record."""
+
+    judge: SweepJudge
+    faults: list[str] = field(default_factory=list)
+    """Since the last record, each once."""
+
+    def take(self, record: TrialRecord) -> tuple[str, ...]:
+        """What came of a trial; what the judge has raised since the last one."""
+        self._asked(lambda: self.judge.take(record), None)
+        faults, self.faults = tuple(self.faults), []
+        return faults
+
+    def at_rung(self, number: int, epoch: int, probe: Sequence[Point]) -> Verdict:
+        return self._asked(lambda: self.judge.at_rung(number, epoch, probe), Verdict())
+
+    def at_cut(self, number: int, points: Sequence[Point]) -> Verdict:
+        return self._asked(lambda: self.judge.at_cut(number, points), Verdict())
+
+    def worth_repeating(self, number: int, points: Sequence[Point]) -> bool:
+        return self._asked(lambda: self.judge.worth_repeating(number, points), True)
+
+    def _asked(self, ask: Callable[[], T], otherwise: T) -> T:
+        try:
+            return ask()
+        except Exception as fault:
+            said = f"{type(fault).__name__}: {fault}"
+            if said not in self.faults:
+                self.faults.append(said)
+            return otherwise
 
 
 def _no_worse(row: Values, than: Values) -> bool:

@@ -30,7 +30,7 @@ class Tally:
 
     def take(self, record: TrialRecord) -> None:
         """Counts a record in."""
-        self.account.take(record, 0.0)
+        self.account.take(record, ())
         self.done += record.state == "done"
         self.stopped += record.state == "stopped"
         if record.state == "failed":

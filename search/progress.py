@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from sparsweep.search.budget import Account, amount
 from sparsweep.search.curve import LiveFront
+from sparsweep.search.proposals import searched_points
 from sparsweep.search.redaction import without_secrets
+from sparsweep.spaces.constraint import Constraint
 from sparsweep.spaces.sweep_file import Budget, Resources
 from sparsweep.trainables.record import TrialRecord, now_ms, write_atomically
 
@@ -49,13 +51,19 @@ class Tally:
 class Progress:
     """Takes what happens and shows it; safe to be told from several threads."""
 
-    def __init__(self, budget: int, axes: Sequence[str], status: Path, account: Account | None = None) -> None:
+    def __init__(
+        self, budget: int, axes: Sequence[str], status: Path, account: Account | None = None,
+        constraints: Sequence[Constraint] = (),
+    ) -> None:  # fmt: skip
         self.tally = Tally(budget=budget)
         self.account = account or Account(Budget(trials=budget), Resources())
         self.why: str | None = None
         """What ended the search, once something has."""
         self.axes, self.status = tuple(axes), status
         self.front = LiveFront(axes)
+        self.growing = [LiveFront((axis,)) for axis in axes]
+        """By axis, of the points alone that meet the constraints: what patience goes by."""
+        self.constraints = tuple(constraints)
         self.history: list[tuple[int, int, float]] = []
         """(trials ended, end in ms, hypervolume) in the order of ending."""
         self.slots = 1
@@ -90,10 +98,12 @@ class Progress:
                 known = () if tally.best_accuracy is None else (tally.best_accuracy,)
                 tally.best_accuracy = max([*known, *(point.accuracy for point in record.points)], default=None)
                 tally.hypervolume = self.front.take(record.points)
+                for front in self.growing:
+                    front.take(searched_points(record.points, self.constraints))
             self.spent.append((record.ended_ms - record.started_ms) / 1e3)
             step = tally.ended
             self.history.append((step, record.ended_ms, tally.hypervolume))
-            self.account.take(record, tally.hypervolume)
+            self.account.take(record, [front.headline for front in self.growing])
         self._write()
 
     def search_ended(self, why: str) -> None:

@@ -42,7 +42,9 @@ MOST_ATTEMPTS = 20
 class Listener(Protocol):
     """Hears what came of every trial."""
 
-    def take(self, record: TrialRecord) -> None: ...
+    def take(self, record: TrialRecord) -> Sequence[str]:
+        """What has gone wrong with judging since the last record, a line each. Raises where there is no judge left."""
+        ...
 
 
 @dataclass(kw_only=True)
@@ -71,10 +73,15 @@ class Proposals:
     on_record: Callable[[TrialRecord], None]
     slot: Mapping[str, float] = field(default_factory=dict)
     """What a trial holds: shares of `cpu` and `gpu`."""
-    enough: Callable[[int], str | None] = lambda at_work: None
-    """Why no further trial may begin while so many are at work, trials and time aside; None where one may."""
+    enough: Callable[[Sequence[float]], str | None] = lambda held: None
+    """Why no further trial may begin while others are at work that have held their slots for so many seconds, trials
+    and time aside; None where one may."""
+    overrun: Callable[[Sequence[float]], str | None] = lambda held: None
+    """Why those at work may not even go on; None where they may."""
     left: deque[tuple[int, Row]] = field(default_factory=deque)
     at_work: dict[int, TrialPlan] = field(default_factory=dict)
+    since: dict[int, float] = field(default_factory=dict)
+    """time.monotonic() at which trials at work got their slots."""
     asked: int = 0
     false_starts: Counter[int] = field(default_factory=Counter)
     unsure: bool = False
@@ -89,6 +96,9 @@ class Proposals:
     """Takes what the user should know, in one line."""
     fence: Callable[[], None] = lambda: None
     """Raises where another driver has taken the sweep over: nothing more is handed out or told."""
+
+    _faults: set[str] = field(default_factory=set)
+    """Of the judge, that the user knows of."""
 
     broken_off: int = 0
     """Trials that were stopped before their end; a resumed sweep goes on with them."""
@@ -118,18 +128,33 @@ class Proposals:
         self.asked = self.study.proposed()
 
     def late(self) -> bool:
-        """Whether the sweep's time is up."""
+        """Whether what is at work is to be broken off: the sweep's time is up, or its budget is overrun."""
+        return self._out_of_time() or self.overrun(self.held()) is not None
+
+    def _out_of_time(self) -> bool:
         return self.deadline is not None and time.monotonic() >= self.deadline
+
+    def began(self, number: int) -> None:
+        """A trial that was handed out has got its slot."""
+        if number in self.at_work:
+            self.since[number] = time.monotonic()
+
+    def held(self) -> list[float]:
+        """For how many seconds each trial at work has held its slot; 0 for one that waits for it."""
+        now, since = time.monotonic(), dict(self.since)  # others look on while trials begin and end
+        return [now - since.get(number, now) for number in list(self.at_work)]
 
     def exhausted(self) -> bool:
         """Whether nothing more will be handed out; what is at work may be preempted and come back."""
-        return self.late() or (not self.at_work and (self._all_asked() or self.enough(0) is not None))
+        return self.late() or (not self.at_work and (self._all_asked() or self.enough(()) is not None))
 
     def why(self) -> str:
         """What ended the sweep, once it is exhausted."""
         if not self.at_work and self._all_asked() and not self.broken_off:
             return f"all {self.budget} trials have ended"
-        return "the time limit is reached" if self.late() else self.enough(0) or "it was stopped"
+        if self._out_of_time():
+            return "the time limit is reached"
+        return self.overrun(self.held()) or self.enough(()) or "it was stopped"
 
     def _all_asked(self) -> bool:
         return not self.left and self.asked >= self.budget
@@ -140,8 +165,7 @@ class Proposals:
         Raises:
             OSError: there is no room for a trial's files.
         """
-        at_work = len(self.at_work)
-        if self.late() or self._all_asked() or at_work >= self.ahead or self.enough(at_work) is not None:
+        if self.late() or self._all_asked() or len(self.at_work) >= self.ahead or self.enough(self.held()) is not None:
             return None
         self.fence()
         check_room(next(folder for folder in (self.store.path, *self.store.path.parents) if folder.exists()))
@@ -162,7 +186,7 @@ class Proposals:
 
     def withdraw(self, number: int) -> None:
         """Puts a trial that was handed out and has not begun back in line."""
-        self.left.appendleft((number, self.at_work.pop(number).setting))
+        self.left.appendleft((number, self._off(number).setting))
 
     def _ask(self) -> tuple[int, Row]:
         """A new proposal; one that a database's outage cut short is taken up before another is made."""
@@ -194,14 +218,19 @@ class Proposals:
         if record is None and death is not None:
             if self._excused(number, folder, death):
                 self.left.append((number, plan.setting))
-                del self.at_work[number]
+                self._off(number)
                 return
             record = lost(plan, folder, death.reason)
         if record is not None:
             self._tell(record)
             self.on_record(record)
         self.broken_off += record is None
-        del self.at_work[number]
+        self._off(number)
+
+    def _off(self, number: int) -> TrialPlan:
+        """A trial is not at work any more."""
+        self.since.pop(number, None)
+        return self.at_work.pop(number)
 
     def _excused(self, number: int, folder: TrialFolder, death: Death) -> bool:
         """Whether the trial goes on elsewhere; a preemption excuses one death, not every later one."""
@@ -218,7 +247,9 @@ class Proposals:
         self.study.tell(outcome_of(record, self.axes, self.constraints, single_point=self.single_point))
         if self.judge is not None:
             try:
-                self.judge.take(record)
+                for fault in set(self.judge.take(record)) - self._faults:
+                    self._faults.add(fault)
+                    self.say(f"a trial could not be judged ({fault}); it goes on, and the sweep too")
             except Exception as fault:  # it costs its judgements, not the sweep
                 self.judge = None
                 also = ", every setting is trained with all seeds" if self.seeds > 1 else ""

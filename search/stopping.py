@@ -94,10 +94,11 @@ def places(rows: Sequence[Values]) -> list[int]:
 
 
 def _place_of_last(rows: Sequence[Values]) -> int:
-    """`places(rows)[-1]`, without putting the other fronts in order."""
+    """The place of the last row, without putting the other fronts in order; of rows that are equal to it the best."""
     ranks = _ranks(rows)
     own = [i for i, rank in enumerate(ranks) if rank == ranks[-1]]
-    return sum(rank < ranks[-1] for rank in ranks) + _net(own, _scaled(rows)).index(len(rows) - 1)
+    order = _net(own, _scaled(rows))
+    return sum(rank < ranks[-1] for rank in ranks) + min(order.index(i) for i in own if rows[i] == rows[-1])
 
 
 def _ranks(rows: Sequence[Values]) -> list[int]:

@@ -29,7 +29,7 @@ from sparsweep.search.delivery import Delivered, Run, deliver
 from sparsweep.search.first_rows import first_rows
 from sparsweep.search.hindrances import Watch
 from sparsweep.search.home import Home
-from sparsweep.search.judging import SweepJudge
+from sparsweep.search.judging import Forgiving, SweepJudge
 from sparsweep.search.lease import FencedOutError, Lease
 from sparsweep.search.meter import layer_times_of
 from sparsweep.search.progress import UNDONE, Progress
@@ -134,7 +134,9 @@ def _hold_and_run(job: Job, console: "Console") -> Delivered:
     with job.folder.held(job.where) as lease:
         job.folder.create(job.sweep, job.where)
         account = Account(job.sweep.budget, job.sweep.resources)
-        progress = Progress(job.sweep.budget.trials, job.axes, job.folder.path / "status.json", account)
+        progress = Progress(
+            job.sweep.budget.trials, job.axes, job.folder.path / "status.json", account, job.sweep.constraints
+        )
         # As Ctrl-C would, wherever the driver is; not by SIGINT itself, which a shell's background job ignores.
         signal.signal(signal.SIGUSR1, signal.default_int_handler)
         lease.start(on_stop=lambda: os.kill(os.getpid(), signal.SIGUSR1))
@@ -228,7 +230,7 @@ def _proposals(job: Job, progress: Progress, projector: Projector) -> Proposals:
         code_root=job.code_root, single_point=single, budget=sweep.budget.trials, deadline=progress.deadline,
         seed=sweep.sampler.seed, on_record=on_record, say=progress.say, seeds=sweep.seeds,
         stopping=sweep.stopping if sweep.stopping.rule != "none" else None, judge=_judge(job, single),
-        slot={"cpu": needs.cpu, "gpu": needs.gpu}, enough=progress.account.over,
+        slot={"cpu": needs.cpu, "gpu": needs.gpu}, enough=progress.account.over, overrun=progress.account.overrun,
     )  # fmt: skip
     proposals.reconcile()
     known.set()
@@ -243,13 +245,13 @@ def first_of(job: Job, earlier: Sequence[Told]) -> list[Row]:
     return first_rows(sweep.points, best_rows(earlier), good, space, sweep.sampler.seed)
 
 
-def _judge(job: Job, single: bool) -> SweepJudge | None:
+def _judge(job: Job, single: bool) -> Forgiving | None:
     stopping = job.sweep.stopping
     if stopping.rule == "none" and job.sweep.seeds == 1:
         return None
-    return SweepJudge(
+    return Forgiving(judge=SweepJudge(
         axes=job.axes, constraints=job.sweep.constraints, reduction=stopping.reduction, single_point=single
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def _layer_times(job: Job, engine: "Engine", progress: Progress) -> LayerTimes:
@@ -360,7 +362,8 @@ class InlineEngine(Engine):
         try:
             while (plan := proposals.next()) is not None:
                 progress.started(1)
-                judge = proposals.judge if isinstance(proposals.judge, SweepJudge) else LENIENT
+                proposals.began(plan.number)
+                judge = proposals.judge if isinstance(proposals.judge, Forgiving) else LENIENT
                 run_trial(plan, proposals.store.folder(plan.number), debug=True, judge=judge)
                 proposals.ended(plan.number)
         except (KeyboardInterrupt, PreemptedError):
@@ -406,7 +409,7 @@ class RayEngine(Engine):
                 "sweep file, add nodes, or, where the cluster grows by itself, say how far: resources: {slots: 8}"
             )
         judge = None
-        if isinstance(proposals.judge, SweepJudge):
+        if isinstance(proposals.judge, Forgiving):
             proposals.judge = judge = with_ray.remote_judge(proposals.judge)
         faults: list[BaseException] = []
 

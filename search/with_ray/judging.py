@@ -11,7 +11,7 @@ from sparsweep.trainables.record import TrialRecord
 import ray
 
 if TYPE_CHECKING:
-    from sparsweep.search.judging import SweepJudge
+    from sparsweep.search.judging import Forgiving
 
 T = TypeVar("T")
 
@@ -20,38 +20,7 @@ ANSWER_S = 20.0
 
 
 class JudgeFailedError(RuntimeError):
-    """The judge has raised, or its process has died."""
-
-
-class JudgeActor:
-    """Holds the judge in a process of its own, which needs no slot. One that has raised once judges nobody any more."""
-
-    def __init__(self, judge: "SweepJudge") -> None:
-        self.judge = judge
-        self.fault: str | None = None
-
-    def take(self, record: TrialRecord) -> str | None:
-        """What the judge has raised so far, if anything: the driver hears of it by its records."""
-        self._asked(lambda: self.judge.take(record), None)
-        return self.fault
-
-    def at_rung(self, number: int, epoch: int, probe: Sequence[Point]) -> Verdict:
-        return self._asked(lambda: self.judge.at_rung(number, epoch, probe), Verdict())
-
-    def at_cut(self, number: int, points: Sequence[Point]) -> Verdict:
-        return self._asked(lambda: self.judge.at_cut(number, points), Verdict())
-
-    def _asked(self, ask: Callable[[], T], otherwise: T) -> T:
-        if self.fault is not None:
-            return otherwise
-        try:
-            return ask()
-        except Exception as fault:
-            self.fault = f"{type(fault).__name__}: {fault}"
-            return otherwise
-
-    def worth_repeating(self, number: int, points: Sequence[Point]) -> bool:
-        return self._asked(lambda: self.judge.worth_repeating(number, points), True)
+    """The judge's process has died."""
 
 
 class RemoteJudge:
@@ -62,25 +31,24 @@ class RemoteJudge:
         self._told: list[Any] = []
         """Answers to records that have not come yet."""
 
-    def take(self, record: TrialRecord) -> None:
-        """Hands a record over; its answer is heard with a later one, nothing is waited for.
+    def take(self, record: TrialRecord) -> tuple[str, ...]:
+        """Hands a record over; what the judge has raised is heard with a later one, nothing is waited for.
 
         Raises:
-            JudgeFailedError: the judge has failed meanwhile.
+            JudgeFailedError: its process has died meanwhile.
         """
         try:
-            self._hear()
+            faults = self._heard()
             self._told.append(self.actor.take.remote(record))
         except ray.exceptions.RayError as fault:
             raise JudgeFailedError(f"its process died ({type(fault).__name__})") from fault
+        return faults
 
-    def _hear(self) -> None:
+    def _heard(self) -> tuple[str, ...]:
         if not self._told:
-            return
+            return ()
         come, self._told = ray.wait(self._told, num_returns=len(self._told), timeout=0)
-        for fault in ray.get(come):
-            if fault is not None:
-                raise JudgeFailedError(fault)
+        return tuple(fault for faults in ray.get(come) for fault in faults)
 
     def at_rung(self, number: int, epoch: int, probe: Sequence[Point]) -> Verdict:
         return self._asked(lambda: self.actor.at_rung.remote(number, epoch, probe), Verdict())
@@ -99,10 +67,10 @@ class RemoteJudge:
         return answer
 
 
-def remote_judge(judge: "SweepJudge") -> RemoteJudge:
-    """Starts the actor; it ends with the driver."""
-    actor = ray.remote(num_cpus=0, max_restarts=0)(JudgeActor)
-    return RemoteJudge(actor.remote(judge))
+def remote_judge(judge: "Forgiving") -> RemoteJudge:
+    """Moves a judge into an actor, which needs no slot and ends with the driver."""
+    actor = ray.remote(num_cpus=0, max_restarts=0)(type(judge))
+    return RemoteJudge(actor.remote(judge=judge.judge))
 
 
 def judge_of(actor: Any | None) -> Judge:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from sparsweep.search.with_ray.cluster import Slots, slot_count
+from sparsweep.search.with_ray.cluster import Slots
 from sparsweep.search.with_ray.judging import RemoteJudge, judge_of
 from sparsweep.trainables.death import Death, cause_of_death, watched
 from sparsweep.trainables.trial import TrialPlan
@@ -27,6 +27,8 @@ from ray.tune.execution import class_cache
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
+MOST_PENDING = 10_000
+"""More than any cluster has slots."""
 NODE_LOST = ("is unavailable", "node has died", "node was terminated", "node is dead")
 """How Ray says that a process cannot be reached any more; of one that died alone it says `worker process has died`."""
 
@@ -227,13 +229,13 @@ def run_trials(
 ) -> None:  # fmt: skip
     """Runs trials on all slots until the source is exhausted or `stop` is set.
 
-    Called from a thread of its own, so that Tune installs no signal handlers. All slots start at once (Tune's own
-    limit is one pending trial, so a thousand slots would start one after the other); how far ahead of the slots trials
-    are proposed is the source's business.
+    Called from a thread of its own, so that Tune installs no signal handlers. All slots start at once, and so do those
+    of nodes that come later (Tune's own limit is one pending trial, so a thousand slots would start one after the
+    other); how far ahead of the slots trials are proposed is the source's business.
     """
     needs = {"cpu": slots.cpu, **({"gpu": slots.gpu} if slots.gpu else {})}
     sys.setswitchinterval(0.001)  # Tune's thread waits for none of the driver's others longer than this
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(slot_count(slots), slots.wished))
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(MOST_PENDING)
     searcher = SourceSearcher(source, folder_of, int(slots.cpu), stop, judge)
     tuner = tune.Tuner(
         tune.with_resources(PruningTrainable, needs),

@@ -26,7 +26,7 @@ def account(*records: TrialRecord, resources: Resources = QUARTER, volumes: tupl
 ):  # fmt: skip
     made = Account(Budget(**{"trials": 100, **budget}), resources)
     for at, record in enumerate(records):
-        made.take(record, volumes[at] if volumes else 0.0)
+        made.take(record, (volumes[at],) if volumes else ())
     return made
 
 
@@ -52,15 +52,33 @@ def test_a_record_is_charged_once() -> None:
 
 def test_a_trial_may_begin_while_the_budget_has_room_for_it_beside_those_at_work() -> None:
     known = account(hours(0, 1.0, gpu=1.0), hours(1, 3.0, gpu=1.0), gpu_hours=8)  # 2 h a trial
-    assert known.over(at_work=0) is None
-    assert known.over(at_work=1) is None  # 4 + 2 + 2 = 8
-    assert known.over(at_work=2) == "4 of 8 GPU h are spent, and a further trial takes about 2"
-    known.take(hours(2, 4.0, gpu=1.0), 0.0)
+    assert known.over([]) is None
+    assert known.over([0.0]) is None  # 4 + 2 + 2 = 8
+    assert known.over([0.0, 0.0]) == "4 of 8 GPU h are spent, and a further trial takes about 2"
+    known.take(hours(2, 4.0, gpu=1.0), ())
     assert known.over() == "8 of 8 GPU h are spent"
 
 
 def test_before_a_trial_has_ended_nothing_is_known_of_what_one_takes() -> None:
-    assert account(cpu_hours=0.001).over(at_work=7) is None
+    assert account(cpu_hours=0.001).over([0.0] * 7) is None
+
+
+def test_trials_at_work_are_charged_for_what_they_have_held() -> None:
+    """Four GPUs, 5 GPU hours, and the first trials take longer than anybody thought."""
+    known, hour = account(resources=Resources(gpu=1.0), gpu_hours=5), 3600.0
+    assert known.over([hour] * 4) is None
+    assert known.over([1.25 * hour] * 4) == "5 of 5 GPU h are spent"
+    assert known.overrun([1.25 * hour] * 4) is None, "they are let to finish"
+    assert known.overrun([1.375 * hour] * 4) == "5.50 of 5 GPU h are spent"
+    assert account(gpu_hours=5, resources=Resources()).overrun([1000 * hour]) is None, "they hold no GPU"
+    priced = account(resources=QUARTER, cost=2, cost_per_hour=PRICED)  # an hour of a slot costs 2.00
+    assert (priced.over([0.9 * hour]), priced.overrun([1.1 * hour])) == (None, "2.20 of 2 in cost are spent")
+
+
+def test_a_trial_at_work_takes_at_least_what_it_has_taken() -> None:
+    known = account(hours(0, 1.0, gpu=1.0), resources=Resources(gpu=1.0), gpu_hours=4)  # 1 h a trial
+    assert known.over([1800.0]) is None, "1 + 1 + 1"
+    assert known.over([2.5 * 3600]) == "3.50 of 4 GPU h are spent, and a further trial takes about 1"
 
 
 def test_of_several_limits_the_first_that_is_reached_ends_the_sweep() -> None:
@@ -89,14 +107,24 @@ def test_what_is_left_is_the_least_that_any_limit_leaves() -> None:
     ],
 )
 def test_a_plateau(volumes: tuple[float, ...], ends: bool) -> None:
-    assert (plateau(list(volumes), Budget(patience=3)) is not None) == ends
-    assert plateau(list(volumes), Budget()) is None
+    each = [(volume,) for volume in volumes]
+    assert (plateau(each, Budget(patience=3)) is not None) == ends
+    assert plateau(each, Budget()) is None
+
+
+def test_a_search_goes_on_as_long_as_any_hypervolume_grows() -> None:
+    """Single weights: no MACs go, sparsity does."""
+    patient = Budget(patience=2)
+    assert plateau([(0.1, 0.5), (0.1, 0.6), (0.1, 0.7)], patient) is None
+    assert plateau([(0.0, 0.5), (0.0, 0.5), (0.2, 0.5)], patient) is None
+    text = "2 trials brought the hypervolume from 0.5000 to 0.5000, by no more than 0.1 %"
+    assert plateau([(0.0, 0.5), (0.0, 0.5), (0.0, 0.5)], patient) == text
 
 
 def test_a_plateau_is_over_when_a_trial_at_work_brings_more_after_all() -> None:
     known = account(*(hours(n, 0.1) for n in range(4)), volumes=(0.5, 0.6, 0.6, 0.6), patience=2)
     assert known.over() == "2 trials brought the hypervolume from 0.6000 to 0.6000, by no more than 0.1 %"
-    known.take(hours(4, 0.1), 0.7)
+    known.take(hours(4, 0.1), (0.7,))
     assert known.over() is None
 
 

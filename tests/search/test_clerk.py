@@ -1,6 +1,7 @@
 """The clerk between proposals and slots: answers at once, tells behind, loses nothing when it closes."""
 
 import time
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,6 +9,14 @@ import pytest
 
 from sparsweep.search import clerk as clerk_module
 from sparsweep.search.clerk import Clerk
+
+
+class Plan(int):
+    """A trial that is nothing but its number."""
+
+    @property
+    def number(self) -> int:
+        return int(self)
 
 
 class Proposals:
@@ -20,9 +29,16 @@ class Proposals:
         self.told: list[tuple[int, str | None]] = []
         self.why: str | None = None
         self.withdrawn: list[int] = []
+        self.slots: list[int] = []
 
-    def enough(self, at_work: int) -> str | None:
+    def enough(self, held: Sequence[float]) -> str | None:
         return self.why
+
+    def held(self) -> list[float]:
+        return [0.0 for _ in self.at_work]
+
+    def began(self, number: int) -> None:
+        self.slots.append(number)
 
     def withdraw(self, number: int) -> None:
         del self.at_work[number]
@@ -39,7 +55,7 @@ class Proposals:
             return None
         number = self.left.pop(0)
         self.at_work[number] = number
-        return number
+        return Plan(number)
 
     def ended(self, number: int, death: str | None = None) -> None:
         del self.at_work[number]
@@ -67,6 +83,7 @@ def test_trials_come_in_order_no_more_than_ahead_and_outcomes_are_told() -> None
     assert [taken(clerk), taken(clerk)] == [0, 1]
     assert clerk.next() is None
     assert clerk.running() == 2
+    assert proposals.slots == [0, 1], "what is merely ready has no slot yet"
     clerk.ended(0)
     assert taken(clerk) == 2
     clerk.ended(1, "killed")

@@ -36,9 +36,15 @@ def test_a_rung_is_judged_by_the_probes_hypervolume() -> None:
 
 
 def test_points_that_miss_a_constraint_are_worth_nothing_at_a_rung() -> None:
-    judge = SweepJudge(axes=AXES, constraints=(Constraint.parse("accuracy >= 0.9"),))
-    assert judge.at_rung(0, 2, probe(0.89)).values == (0.0,)
-    assert judge.at_rung(1, 2, probe(0.91)).values == (pytest.approx(0.455),)
+    judge = SweepJudge(axes=AXES, constraints=(Constraint.parse("sparsity >= 0.5"),))
+    assert judge.at_rung(0, 2, probe(0.9, removed=0.4)).values == (0.0,)
+    assert judge.at_rung(1, 2, probe(0.9, removed=0.5)).values == (pytest.approx(0.45),)
+
+
+def test_what_is_asked_of_accuracy_is_not_asked_before_fine_tuning() -> None:
+    """Otherwise all that come to a rung would be worth nothing, and the best as little as the rest."""
+    judge = SweepJudge(axes=AXES, constraints=(Constraint.parse("accuracy >= 0.97"),))
+    assert [judge.at_rung(n, 2, probe(a)).reason is None for n, a in enumerate((0.9, 0.8, 0.6))] == [True, True, False]
 
 
 def test_a_trial_that_is_asked_about_again_counts_once() -> None:

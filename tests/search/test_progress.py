@@ -11,6 +11,7 @@ from rich.console import Console
 
 from sparsweep.search.budget import Account
 from sparsweep.search.progress import Progress, clock
+from sparsweep.spaces.constraint import Constraint
 from sparsweep.spaces.sweep_file import Budget, Price, Resources
 from tests.search.points import make_point
 from tests.search.records import make_record
@@ -106,6 +107,18 @@ def test_what_was_spent_and_what_is_expected_are_on_the_line(tmp_path: Path, mon
     progress.limited(4.0)
     monkeypatch.setattr(time, "monotonic", lambda: 1003.0)
     assert progress.used_share() == 0.75
+
+
+def test_patience_goes_by_every_objective_and_by_points_that_meet_the_constraints_alone(tmp_path: Path) -> None:
+    budget = Budget(trials=100, patience=1)
+    rules = (Constraint.parse("accuracy >= 0.9"),)
+    account = Account(budget, Resources())
+    progress = Progress(100, ("macs_removed", "sparsity"), tmp_path / "status.json", account, rules)
+    for number, accuracy in enumerate((0.95, 0.8)):  # the second is sparser, but not allowed
+        progress.ended(make_record(number, make_point(number, accuracy=accuracy, sparsity=0.5 + 0.3 * number)))
+    assert progress.account.over() is not None
+    progress.ended(make_record(2, make_point(2, accuracy=0.95, sparsity=0.8, macs_removed=0.5)))
+    assert progress.account.over() is None, "in MACs it is no better"
 
 
 def test_off_a_terminal_the_last_line_is_printed_and_what_is_said_is_not_markup(tmp_path: Path) -> None:

@@ -12,13 +12,14 @@ import pytest
 from optuna.storages import InMemoryStorage
 
 from sparsweep.search import proposals as proposals_module
-from sparsweep.search.judging import SweepJudge
+from sparsweep.search.budget import Account
+from sparsweep.search.judging import Forgiving, SweepJudge
 from sparsweep.search.lease import FencedOutError
 from sparsweep.search.proposals import Proposals, outcome_of, searched_points
 from sparsweep.search.with_optuna import Study, delete
 from sparsweep.spaces.constraint import Constraint
 from sparsweep.spaces.space import Row
-from sparsweep.spaces.sweep_file import Stopping
+from sparsweep.spaces.sweep_file import Budget, Resources, Stopping
 from sparsweep.trainables.attempt import PREEMPTED
 from sparsweep.trainables.death import Death
 from sparsweep.trainables.record import Epoch, Rung, TrialRecord, TrialStore
@@ -462,7 +463,7 @@ def test_a_lost_proposal_is_taken_from_its_record_though_the_study_is_lost_too(
 
 def test_nothing_more_is_handed_out_when_it_is_enough_and_what_is_at_work_ends(driver: Make) -> None:
     said: dict[str, str | None] = {"why": None}
-    proposals = driver(budget=9, enough=lambda at_work: said["why"])
+    proposals = driver(budget=9, enough=lambda held: said["why"])
     assert proposals.next() is not None
     said["why"] = "20 of 20 in cost are spent"
     assert proposals.next() is None
@@ -477,7 +478,7 @@ def test_nothing_more_is_handed_out_when_it_is_enough_and_what_is_at_work_ends(d
 
 
 def test_how_many_are_at_work_decides_whether_another_may_begin(driver: Make) -> None:
-    proposals = driver(budget=9, enough=lambda at_work: "no room" if at_work >= 2 else None)
+    proposals = driver(budget=9, enough=lambda held: "no room" if len(held) >= 2 else None)
     assert list(handed_out(proposals)) == [0, 1]
     assert not proposals.exhausted()
 
@@ -538,22 +539,22 @@ def test_a_stopped_trial_is_pruned_and_says_what_it_reached(driver: Make) -> Non
 
 
 def test_a_resumed_driver_tells_the_judge_what_the_one_before_knew(driver: Make) -> None:
-    first = driver(judge=SweepJudge(axes=("macs_removed",)))
+    first = driver(judge=Forgiving(judge=SweepJudge(axes=("macs_removed",))))
     handed_out(first)
     commit(first.store, stopped(0))
     commit(first.store, make_record(1, HALF, rungs=(Rung(epoch=2, values=(0.9,)),)))
     judge = SweepJudge(axes=("macs_removed",))
-    driver(judge=judge)
+    driver(judge=Forgiving(judge=judge))
     known = {epoch: came.values for epoch, came in judge.rungs.items()}
     assert known == {2: {0: (0.4,), 1: (0.9,)}, 6: {0: (0.3,)}}
 
 
 def test_plans_carry_their_rungs_only_where_somebody_judges(driver: Make) -> None:
-    judged = driver(judge=SweepJudge(axes=("macs_removed",)), fixed={"epochs": 20}).next()
+    judged = driver(judge=Forgiving(judge=SweepJudge(axes=("macs_removed",))), fixed={"epochs": 20}).next()
     assert judged is not None
     assert (judged.rungs, judged.judged_on_the_way) == ((2, 6, 18), True)
     rule = Stopping(reduction=2, first=4, descents=False)
-    judge = SweepJudge(axes=("macs_removed",))
+    judge = Forgiving(judge=SweepJudge(axes=("macs_removed",)))
     other = driver(judge=judge, stopping=rule, fixed={"epochs": 20}, budget=2).next()
     assert other is not None
     assert (other.rungs, other.judged_on_the_way) == ((4, 8, 16), False)
@@ -578,15 +579,52 @@ def test_a_judge_that_raises_costs_its_judgements_and_not_the_sweep(driver: Make
             raise ZeroDivisionError("no curve")
 
     said: list[str] = []
-    proposals = driver(judge=Broken(axes=("macs_removed",)), say=said.append, fixed={"epochs": 20})
+    proposals = driver(judge=Forgiving(judge=Broken(axes=("macs_removed",))), say=said.append, fixed={"epochs": 20})
+    for number in range(2):
+        assert proposals.next() is not None
+        commit(proposals.store, make_record(number, HALF))
+        proposals.ended(number)
+    assert [record.number for record in seen] == [0, 1]
+    assert said == ["a trial could not be judged (ZeroDivisionError: no curve); it goes on, and the sweep too"]
+    plan = proposals.next()
+    assert plan is not None
+    assert plan.rungs, "others are judged"
+
+
+def test_without_a_judge_no_trial_is_stopped_any_more(driver: Make, seen: list[TrialRecord]) -> None:
+    class Gone:
+        def take(self, record: TrialRecord) -> tuple[str, ...]:
+            raise RuntimeError("its process died")
+
+    said: list[str] = []
+    proposals = driver(judge=Gone(), say=said.append, fixed={"epochs": 20})
     for number in range(2):
         assert proposals.next() is not None
         commit(proposals.store, make_record(number, HALF))
         proposals.ended(number)
     assert [record.number for record in seen] == [0, 1]
     assert said == [
-        "early stopping failed (ZeroDivisionError: no curve); no trial is stopped any more, and the sweep goes on"
+        "early stopping failed (RuntimeError: its process died); no trial is stopped any more, and the sweep goes on"
     ]
     plan = proposals.next()
     assert plan is not None
     assert plan.rungs == ()
+
+
+def test_trials_at_work_are_broken_off_where_a_budget_is_overrun(driver: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trial that is ready but has no slot yet holds none."""
+    clock = [100.0]
+    monkeypatch.setattr("sparsweep.search.proposals.time.monotonic", lambda: clock[0])
+    account = Account(Budget(trials=9, gpu_hours=1), Resources(gpu=1.0))
+    proposals = driver(budget=9, enough=account.over, overrun=account.overrun)
+    for _ in range(3):
+        assert proposals.next() is not None
+    proposals.began(0)
+    proposals.began(1)
+    clock[0] += 1800
+    assert proposals.held() == [1800, 1800, 0]
+    assert proposals.next() is None
+    assert not proposals.late()
+    clock[0] += 180
+    assert proposals.late()
+    assert proposals.why() == "1.10 of 1 GPU h are spent"

@@ -65,6 +65,13 @@ def test_whether_one_goes_on_is_decided_as_by_the_places_of_all() -> None:
         assert goes_on(rows[count - 1], rows[: count - 1], 3) is expected
 
 
+def test_of_equals_all_are_the_best_with_several_values_too() -> None:
+    """Trials from which nothing has been removed yet: alike in every objective."""
+    assert all(goes_on((0.1, 0.0), [(0.1, 0.0)] * came, 3) for came in range(12))
+    assert goes_on((0.9, 0.1), [(0.9, 0.1), (0.1, 0.9), (0.5, 0.5), (0.4, 0.4)], 3)
+    assert not goes_on((0.4, 0.4), [(0.9, 0.1), (0.1, 0.9), (0.5, 0.5), (0.4, 0.4)], 3)
+
+
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 5)), max_size=40))
 def test_whoever_comes_again_counts_once_and_is_judged_among_the_others(came: list[tuple[int, int]]) -> None:
     rung, known = Came(), dict[int, tuple[float, ...]]()
