@@ -1,14 +1,27 @@
 """The comparison of a few runs, by hand: medians, how soon ours is there, ranks, the table."""
 
+import json
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.search.comparison import best_alternative, mann_whitney, standings, volume_on_test
+from tests.benchmarks.search import __main__ as command
+from tests.benchmarks.search.benchmark import Benchmark
+from tests.benchmarks.search.comparison import (
+    behind,
+    best_alternative,
+    mann_whitney,
+    standings,
+    target_share,
+    volume_on_test,
+)
 from tests.benchmarks.search.contenders import CONTENDERS
 from tests.benchmarks.search.kept import Run
-from tests.benchmarks.search.over_time import Spread, told_at
+from tests.benchmarks.search.over_time import Curve, Spread, told_at
 from tests.benchmarks.search.page import as_json, headers, lines_of, spread_text, verdicts
+from tests.benchmarks.search.running import Outcome
 
 
 def run(contender: str, seed: int, *points: tuple[float, float, float]) -> Run:
@@ -44,7 +57,9 @@ def test_ours_may_never_get_there() -> None:
     ahead = [run("optuna", seed, (50.0, 1.0, 0.99)) for seed in range(3)]
     (_, optuna) = standings({"sparsweep": OURS, "optuna": ahead}, "sparsweep", 60)
     assert optuna.reached_s == math.inf
-    ((text, met), *_) = verdicts(standings({"sparsweep": OURS, "optuna": ahead}, "sparsweep", 60), CONTENDERS, 60)
+    ((text, met), *_) = verdicts(
+        standings({"sparsweep": OURS, "optuna": ahead}, "sparsweep", 60), CONTENDERS, 60, saturates=True
+    )
     assert text.startswith("sparsweep never has what the best alternative, optuna, has after 60 s (median 0.9900)")
     assert met is False
 
@@ -67,18 +82,79 @@ def test_the_best_alternative_has_the_highest_median_and_does_not_run_our_trial(
 
 def test_the_verdict_names_the_best_alternative_and_the_share_of_the_budget() -> None:
     found = standings({**RUNS, "optuna-descent": RANDOM}, "sparsweep", 60)
-    (judged, other) = verdicts(found, CONTENDERS, 60)
+    judged, ahead, other, beyond = verdicts(found, CONTENDERS, 60, saturates=True)
     assert judged == (
         "sparsweep has after 6.0 s what the best alternative, optuna, has after 60 s (median 0.4500): "
-        "0.100 of the budget, target ≤ 0.1",
+        "0.100 of the budget, target ≤ 0.100",
         True,
     )
+    assert ahead == ("alternatives that are ahead of sparsweep after its first point: none, target none", True)
     assert other[1] is None
     assert "our trial under another search, optuna-descent" in other[0]
+    text = "from its first point on sparsweep takes 0.0 s to there, optuna-descent 0.0 s, target no longer"
+    assert beyond == (text, True)
+    (*_, last) = verdicts(found, CONTENDERS, 60, saturates=False)
+    assert last == ("at the end sparsweep has 0.7800, optuna-descent 0.0900, target more", True)
+
+
+def test_twenty_minutes_and_more_have_a_stricter_target() -> None:
+    assert (target_share(300), target_share(1199), target_share(1200)) == (0.1, 0.1, 1 / 30)
+
+
+def test_how_long_ours_is_behind_counts_from_its_own_first_point() -> None:
+    """0.2 from 10 s on and 0.6 from 40 s; the other one 0.3 from 5 s and 0.7 from 50 s."""
+    ours = [Curve(times_s=(10.0, 40.0), values=(0.2, 0.6))]
+    theirs = [Curve(times_s=(5.0, 50.0), values=(0.3, 0.7))]
+    assert behind(ours, theirs, 60) == 30 + 10
+    assert behind(theirs, ours, 60) == 10
+    assert behind([Curve(times_s=(), values=())], theirs, 60) == 0, "what has found nothing has not begun"
+
+
+def test_an_alternative_that_is_ahead_for_a_while_is_named() -> None:
+    early = [run("random", seed, (1.0, 0.9, 0.65)) for seed in range(3)]
+    (_, ahead, *_) = verdicts(standings({**RUNS, "random": early}, "sparsweep", 60), CONTENDERS, 60, saturates=True)
+    text = "alternatives that are ahead of sparsweep after its first point: random for 34 s, target none"
+    assert ahead == (text, False)
+
+
+def test_our_trial_under_a_search_that_is_sooner_there_is_told() -> None:
+    """Ours has 0.78 34 seconds after its first point; the other one its 0.77 at once, later though it began."""
+    sooner = [run("optuna-descent", seed, (45.0, 0.8, 0.95), (46.0, 0.85, 0.9)) for seed in range(3)]
+    (*_, beyond) = verdicts(standings({"sparsweep": OURS, "optuna-descent": sooner}, "sparsweep", 60), CONTENDERS, 60,
+                            saturates=True)  # fmt: skip
+    assert beyond[1] is False
+
+
+def test_a_full_run_is_kept_as_page_figures_and_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "RESULTS", tmp_path)
+    benchmark = Benchmark(
+        preset="digits", minutes=1, seeds=5, data_root=None, keep=tmp_path, contenders=CONTENDERS, slots=2,
+        found_on={"processor": "one"},
+    )  # fmt: skip
+    runs = {
+        each.name: [
+            run(each.name, seed, (5.0 if each is CONTENDERS[0] else 20.0 + seed, 0.9, 0.5)) for seed in range(5)
+        ]
+        for each in CONTENDERS
+    }
+    assert command.tell(benchmark, Outcome(runs=runs), command="as typed") == 0
+    page = (tmp_path / "search-digits.md").read_text()
+    assert "as typed" in page
+    assert "0.083 of the budget, target ≤ 0.100: met" in page
+    figures = json.loads((tmp_path / "search-digits.json").read_text())
+    assert [each["name"] for each in figures["contenders"]] == [each.name for each in CONTENDERS]
+    assert (tmp_path / "search-digits.png").read_bytes().startswith(b"\x89PNG")
+    few = replace(benchmark, seeds=4)
+    (tmp_path / "search-digits.md").unlink()
+    assert command.tell(few, Outcome(runs=runs), command="as typed") == 0
+    assert not (tmp_path / "search-digits.md").exists(), "fewer seeds tell too little"
+    capsys.readouterr()
 
 
 def test_without_ours_nothing_is_judged() -> None:
-    assert verdicts(standings({"optuna": OPTUNA}, "sparsweep", 60), CONTENDERS, 60) == []
+    assert verdicts(standings({"optuna": OPTUNA}, "sparsweep", 60), CONTENDERS, 60, saturates=True) == []
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What contenders are given and what they run: the same space in every engine's words, the same trial."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -122,10 +123,16 @@ def test_one_point_is_noted_with_its_network_and_tested(tmp_path: Path) -> None:
 
 
 def test_a_descent_is_worth_at_least_its_own_cut(tmp_path: Path) -> None:
-    contest = contest_of(tmp_path)
+    contest = replace(contest_of(tmp_path), axes=("macs_removed",), constraints=())
     accuracy, removed = one_point(contest, contest.known_good[0])
     assert whole_descent(contest, contest.known_good[0]) >= accuracy * removed
     assert len(list(points_of_peer(contest, 0.0))) == 2 + 2 + 3
+
+
+def test_a_descent_is_worth_what_it_is_to_our_own_search(tmp_path: Path) -> None:
+    contest = contest_of(tmp_path)
+    assert (contest.axes, contest.constraints) == (("macs_removed", "sparsity"), ("accuracy >= 0.9",))
+    assert whole_descent(replace(contest, constraints=("accuracy >= 1",)), contest.known_good[0]) == 0
 
 
 def test_every_epoch_is_a_point_and_training_goes_on_as_if_unseen(tmp_path: Path) -> None:

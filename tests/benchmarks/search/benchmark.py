@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sparsweep.search.catalogue import catalogue
+from sparsweep.search.curve import search_axes
 from sparsweep.search.sweep import known_good_rows
 from sparsweep.search.sweep_folder import Where, task_of
 from sparsweep.spaces.load import load_sweep
@@ -63,7 +64,8 @@ class Benchmark:
         return Contest(
             task=self.task.as_json(), fixed={"epochs": self.sweep.budget.epochs, **self.sweep.trial},
             knobs=knobs_as_json(space), known_good=tuple(space.nearest(row) for row in good),
-            axis=self.axis, seed=seed, slots=self.slots, folder=str(folder),
+            axis=self.axis, axes=search_axes(self.sweep.objectives.directions),
+            constraints=tuple(map(str, self.sweep.constraints)), seed=seed, slots=self.slots, folder=str(folder),
         )  # fmt: skip
 
     def settings(self, contender: Contender) -> dict[str, Any]:

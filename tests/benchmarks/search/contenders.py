@@ -63,7 +63,7 @@ PEERS = (
     ),
     Contender(
         name="optuna-descent", module="optuna_alone", options=("--sampler", "tpe", "--descent", "nested"),
-        about="Optuna alone running our whole trial; TPE on the curve's own hypervolume", our_trial=True,
+        about="Optuna alone running our whole trial; TPE on what `sparsweep run` values a curve by", our_trial=True,
     ),
 )  # fmt: skip
 CONTENDERS = (OURS, *PEERS)
@@ -104,7 +104,7 @@ def sources_of(contender: Contender) -> tuple[str, ...]:
         return ("spaces", "trainables", *search, f"{here}/one_run.py", *wrapper)
     own = [f"{here}/{name}.py" for name in ("one_run", "one_trial", "contest", contender.module)]
     trial = [f"{here}/moasha_trial.py"] if contender.module == "moasha" else []
-    return ("spaces", "trainables", "search/curve.py", "search/dominance.py", *own, *trial)
+    return ("spaces", "trainables", "search/curve.py", "search/dominance.py", "search/proposals.py", *own, *trial)
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

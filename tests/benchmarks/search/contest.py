@@ -15,6 +15,9 @@ from sparsweep.trainables.trial import TrialPlan
 AXES = {"digits": "macs_removed", "lenet300-mnist": "macs_ideal_removed"}
 """By preset what stands against accuracy. Single weights leave the executed MACs as they are: there it is the share
 that an ideal sparse kernel would save."""
+SATURATES: Mapping[str, bool] = {"digits": True, "lenet300-mnist": False}
+"""Whether every good search has nearly all that there is within minutes, so that only how soon it does tells them
+apart."""
 ZERO = "_is_zero"
 """Suffix of the parameter that says whether an `or_zero` range is exactly 0."""
 
@@ -31,6 +34,10 @@ class Contest:
     known_good: tuple[Row, ...]
     """Proposed first by everybody, as `sparsweep run` does."""
     axis: str
+    axes: tuple[str, ...]
+    """By which `sparsweep run` values a curve of this task."""
+    constraints: tuple[str, ...]
+    """Of the preset; a curve's points that miss one are worth nothing to the search."""
     seed: int
     slots: int
     folder: str
@@ -66,7 +73,7 @@ class Contest:
     def read(cls, path: Path) -> Self:
         """What `write` wrote."""
         data = json.loads(path.read_text())
-        return cls(**{**data, "knobs": tuple(data["knobs"]), "known_good": tuple(data["known_good"])})
+        return cls(**data | {key: tuple(data[key]) for key in ("knobs", "known_good", "axes", "constraints")})
 
 
 def knobs_as_json(space: Space) -> tuple[dict[str, Any], ...]:

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import torch
 
-from sparsweep.search.curve import AXES, headline
+from sparsweep.search.curve import AXES
+from sparsweep.search.proposals import setting_value
+from sparsweep.spaces.constraint import Constraint
 from sparsweep.spaces.space import Row
 from sparsweep.trainables.compact.removal import InexactCompactionError
 from sparsweep.trainables.cut import weight_masks
@@ -40,8 +42,9 @@ def one_point(contest: Contest, row: Row) -> tuple[float, float]:
 
 
 def whole_descent(contest: Contest, row: Row) -> float:
-    """Our whole trial: the hypervolume of its own curve. Raises FAULTS."""
-    return headline(_finished(contest, begun(contest, row, descent="nested")), (contest.axis,))
+    """Our whole trial, valued as `sparsweep run` values it: the hypervolume of its own curve. Raises FAULTS."""
+    points = _finished(contest, begun(contest, row, descent="nested"))
+    return setting_value(points, contest.axes, [Constraint.parse(text) for text in contest.constraints])
 
 
 def by_epoch(contest: Contest, row: Row) -> Iterator[tuple[int, float, float]]:

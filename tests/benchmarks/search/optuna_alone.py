@@ -6,6 +6,7 @@ Run in a process of its own until it is ended; the workers are forked when data 
 import argparse
 import sys
 from multiprocessing import get_context
+from multiprocessing.connection import wait
 from pathlib import Path
 
 import optuna
@@ -53,7 +54,7 @@ def work(contest: Contest, sampler: str, descent: str, worker: int) -> None:
 
 
 def main() -> int:
-    """Starts the workers and waits for what never comes."""
+    """Starts the workers and waits for what never comes; 1 if one of them ends."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("contest", type=Path)
     parser.add_argument("--sampler", choices=("tpe", "random"), default="tpe")
@@ -70,9 +71,11 @@ def main() -> int:
     ]
     for worker in workers:
         worker.start()
-    for worker in workers:
+    wait([worker.sentinel for worker in workers])
+    for worker in workers:  # they work without end: one that ended has failed, and half of the slots is no fair run
+        worker.terminate()
         worker.join()
-    return max(abs(worker.exitcode or 0) for worker in workers)
+    return 1
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from tests.benchmarks.search.comparison import FULL_SEEDS, TARGET_SHARE, Standing, best_alternative
+from tests.benchmarks.search.comparison import FULL_SEEDS, Standing, best_alternative, target_share
 from tests.benchmarks.search.contenders import Contender
 from tests.benchmarks.search.over_time import Spread
 
@@ -64,17 +64,46 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds >= 10 and seconds == round(seconds) else f"{seconds:.1f} s"
 
 
-def verdicts(found: Sequence[Standing], contenders: Sequence[Contender], end_s: float) -> list[tuple[str, bool | None]]:
-    """What is said of the comparison, and whether its target is met; None where there is none to meet."""
+def verdicts(
+    found: Sequence[Standing], contenders: Sequence[Contender], end_s: float, *, saturates: bool
+) -> list[tuple[str, bool | None]]:  # fmt: skip
+    """What is said of the comparison, and whether its target is met; None where there is none to meet.
+
+    Args:
+        saturates: whether the task leaves searches of the same trial nothing but how soon they have nearly everything.
+    """
     alternatives = [c.name for c in contenders if c.is_alternative]
     said: list[tuple[str, bool | None]] = []
     best = best_alternative(found, alternatives)
     if best is not None and best.reached_s is not None and best.share is not None:
-        met = best.share <= TARGET_SHARE
-        said.append((f"{_soonness(best, 'the best alternative', end_s)}, target ≤ {TARGET_SHARE:g}", met))
-    ours = {c.name for c in contenders if c.our_trial}
-    said += [(_soonness(s, "our trial under another search", end_s), None) for s in found if s.name in ours and s.share]
+        target = target_share(end_s)
+        text = f"{_soonness(best, 'the best alternative', end_s)}, target ≤ {target:.3f}"
+        said.append((text, best.share <= target))
+        late = [s for s in found if s.name in alternatives and s.behind_s]
+        longest = ", ".join(f"{s.name} for {duration(s.behind_s or 0.0)}" for s in late) or "none"
+        said.append(
+            (f"alternatives that are ahead of sparsweep after its first point: {longest}, target none", not late)
+        )
+    ours, mine = {c.name for c in contenders if c.our_trial}, next((s for s in found if s.reached_s is None), None)
+    for other in (s for s in found if s.name in ours and s.share and mine is not None):
+        said.append((_soonness(other, "our trial under another search", end_s), None))
+        said.append(_beyond_start(mine, other) if saturates else _ahead(mine, other))
     return said
+
+
+def _beyond_start(mine: Standing, other: Standing) -> tuple[str, bool]:
+    """How long each takes from its first point to what the other one has at its end."""
+    theirs_s, reached_s = other.own_s - other.first_s, math.inf if other.reached_s is None else other.reached_s
+    ours_s = reached_s - mine.first_s if math.isfinite(reached_s) else math.inf
+    text = f"from its first point on sparsweep takes {duration(ours_s)} to there, {other.name} {duration(theirs_s)}"
+    return f"{text}, target no longer", ours_s <= theirs_s
+
+
+def _ahead(mine: Standing, other: Standing) -> tuple[str, bool]:
+    return (
+        f"at the end sparsweep has {mine.end.middle:.4f}, {other.name} {other.end.middle:.4f}, target more",
+        mine.end.middle > other.end.middle,
+    )
 
 
 def _soonness(other: Standing, what: str, end_s: float) -> str:
@@ -82,6 +111,10 @@ def _soonness(other: Standing, what: str, end_s: float) -> str:
     if other.reached_s is None or math.isinf(other.reached_s):
         return f"sparsweep never has what {held}"
     return f"sparsweep has after {duration(other.reached_s)} what {held}: {other.share:.3f} of the budget"
+
+
+def _finite(seconds: float | None) -> float | None:
+    return None if seconds is None or math.isinf(seconds) else seconds
 
 
 def remarks(contenders: Sequence[Contender], missing: Mapping[str, str], axis: str, slots: int) -> list[str]:
@@ -109,7 +142,7 @@ def as_json(found: Sequence[Standing], missing: Mapping[str, str], settings: Map
             {
                 **asdict(s), "share": None if s.share is None or math.isinf(s.share) else s.share,
                 "at": {f"{time_s:g}": asdict(spread) for time_s, spread in s.at.items()},
-                "reached_s": None if s.reached_s is None or math.isinf(s.reached_s) else s.reached_s,
+                **{name: _finite(getattr(s, name)) for name in ("reached_s", "first_s", "own_s")},
             }
             for s in found
         ],

@@ -25,7 +25,7 @@ def run_all(benchmark: Benchmark) -> Outcome:
     """Runs what is not kept yet.
 
     Raises:
-        ValueError: a kept run cannot be read.
+        ValueError: a kept run cannot be read, or the code has changed since the first run began.
     """
     todo = [(seed, each) for seed in range(benchmark.seeds) for each in turned(benchmark.contenders, seed)]
     settings = {each.name: benchmark.settings(each) for each in benchmark.contenders}
@@ -38,6 +38,8 @@ def run_all(benchmark: Benchmark) -> Outcome:
         if done is None and not (each.module == "moasha" and start.syne_tune is None):
             say(f"[{at}/{len(todo)}] seed {seed}, {each.name}, {benchmark.end_s:.0f} s")
             done = _run(benchmark, each, seed, start, outcome)
+            if benchmark.settings(each) != settings[each.name]:
+                raise ValueError("the code has changed meanwhile: begin again, from a clone that stays as it is")
             if done is not None:
                 shelf.put(done, settings[each.name])
         if done is not None:
