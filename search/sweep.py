@@ -38,8 +38,8 @@ from sparsweep.search.proposals import SEARCHABLE, Proposals, searched_points, s
 from sparsweep.search.publishing import put_files
 from sparsweep.search.refusals import refuse_absent, refuse_unsuitable
 from sparsweep.search.sweep_folder import SweepFolder, Where
-from sparsweep.search.warm_start import best_rows, earlier_rows, keep
-from sparsweep.search.with_optuna import OUTAGES, PointsStudy, Study, Told, open_storage, reason_of
+from sparsweep.search.warm_start import Earlier, best_rows, earlier_of, keep
+from sparsweep.search.with_optuna import OUTAGES, PointsStudy, Study, open_storage, reason_of
 from sparsweep.spaces.space import Choice, Row, Space
 from sparsweep.spaces.sweep_file import SweepFile
 from sparsweep.trainables.attempt import PreemptedError, environment, run_trial
@@ -157,7 +157,7 @@ def check(job: Job) -> None:
         with_mlflow.reachable(job.tracking_uri)
     if job.where.study_storage is not None or (job.home.path / "studies.db").exists():
         open_storage(job.study_storage)
-    first_of(job, earlier_rows(job))
+    first_of(job, earlier_of(job))
     if job.where.address is None:
         refuse_absent(job.sweep.timing.runtimes)
     job.task.load()
@@ -199,13 +199,16 @@ def _proposals(job: Job, progress: Progress, projector: Projector) -> Proposals:
     sweep = job.sweep
     space = job.space()
     single = sweep.trial.get("descent") == "none"
-    earlier = earlier_rows(job)
+    earlier = earlier_of(job)
     study = Study.open(
         open_storage(job.study_storage), job.folder.name, space, sampler=sweep.sampler.name, seed=sweep.sampler.seed,
-        objectives=("accuracy", *job.axes) if single else ("curve_value",), earlier=earlier, say=progress.say,
+        objectives=("accuracy", *job.axes) if single else ("curve_value",), earlier=earlier.comparable,
+        say=progress.say,
     )  # fmt: skip
     study.claim(sweep.identity())
     keep(job, earlier)
+    if (said := earlier.words(str(sweep.warm_start))) is not None:
+        progress.say(said)
     study.propose_first(first_of(job, earlier))
 
     searched = [rule for rule in sweep.constraints if rule.figure in SEARCHABLE]
@@ -238,11 +241,11 @@ def _proposals(job: Job, progress: Progress, projector: Projector) -> Proposals:
     return proposals
 
 
-def first_of(job: Job, earlier: Sequence[Told]) -> list[Row]:
+def first_of(job: Job, earlier: Earlier) -> list[Row]:
     """What is proposed first. Raises ValueError where a point of the sweep file is no setting of its space."""
     sweep, space = job.sweep, job.space()
     good = known_good_rows(sweep.methods, space, job.code_root)
-    return first_rows(sweep.points, best_rows(earlier), good, space, sweep.sampler.seed)
+    return first_rows(sweep.points, best_rows(earlier.rows), good, space, sweep.sampler.seed)
 
 
 def _judge(job: Job, single: bool) -> Forgiving | None:

@@ -6,6 +6,7 @@ are kept in `warm_start.json` beside its trials, so that it goes on though the e
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from sparsweep.search.with_optuna import Told
 from sparsweep.spaces.faults import nearest, shown
 from sparsweep.spaces.same_search import differences
 from sparsweep.spaces.space import Row, Space
+from sparsweep.spaces.sweep_file import SweepFile
 from sparsweep.trainables.record import read_whole, write_atomically
 
 if TYPE_CHECKING:
@@ -27,30 +29,58 @@ BEST = 3
 REMEDY = "delete it, and it is made again from the earlier sweep"
 
 
-def earlier_rows(job: "Job") -> list[Told]:
-    """Rows of the sweep's `warm_start`, with what they are worth in this one; none without it.
+NOT_COMPARED = ("workers", "compile", "time_limit")
+"""Options of a trial that say nothing of what a setting is worth."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Earlier:
+    """What an earlier sweep has found."""
+
+    rows: tuple[Told, ...] = ()
+    """With what they are worth by the new sweep's objectives and constraints."""
+    otherwise: tuple[str, ...] = ()
+    """How its trials trained or descended otherwise: `epochs was 1 and is now 20`."""
+
+    @property
+    def comparable(self) -> tuple[Told, ...]:
+        """What a sampler may learn from: nothing where trials were others, as their worth would be another."""
+        return () if self.otherwise else self.rows
+
+    def words(self, name: str) -> str | None:
+        """What the user should know."""
+        if not self.otherwise:
+            return None
+        return (
+            f"warm_start: {name} trained otherwise ({'; '.join(self.otherwise)}): its best settings are tried first, "
+            "but what they were worth there says nothing here"
+        )
+
+
+def earlier_of(job: "Job") -> Earlier:
+    """What the sweep's `warm_start` has found; nothing without it.
 
     Raises:
         ValueError: there is no such sweep, or it searched something else.
     """
     kept = _kept(job)
     if job.sweep.warm_start is None:
-        return []
+        return Earlier()
     if kept.exists():
         content = read_whole(kept, REMEDY)
         try:
-            return [_told(each) for each in content["rows"]]
+            return Earlier(rows=tuple(map(_told, content["rows"])), otherwise=tuple(content.get("otherwise", ())))
         except (KeyError, TypeError) as fault:
             raise ValueError(f"{kept} is damaged ({type(fault).__name__}: {fault}): {REMEDY}") from fault
-    return _rows_of(job, job.sweep.warm_start)
+    return _found_by(job, job.sweep.warm_start)
 
 
-def keep(job: "Job", rows: Sequence[Told]) -> None:
-    """Writes the rows down where a resumed sweep finds them; once."""
-    if rows and not _kept(job).exists():
+def keep(job: "Job", earlier: Earlier) -> None:
+    """Writes it down where a resumed sweep finds it; once."""
+    if earlier.rows and not _kept(job).exists():
         _kept(job).parent.mkdir(parents=True, exist_ok=True)
-        data = [{"row": told.row, "values": told.values, "violations": dict(told.violations)} for told in rows]
-        write_atomically(_kept(job), json.dumps({"rows": data}))
+        rows = [{"row": told.row, "values": told.values, "violations": dict(told.violations)} for told in earlier.rows]
+        write_atomically(_kept(job), json.dumps({"rows": rows, "otherwise": earlier.otherwise}))
 
 
 def best_rows(rows: Sequence[Told], most: int = BEST) -> list[Row]:
@@ -71,7 +101,7 @@ def _told(data: Any) -> Told:
     return Told(row=data["row"], values=tuple(data["values"]), violations=data["violations"])
 
 
-def _rows_of(job: "Job", name: str) -> list[Told]:
+def _found_by(job: "Job", name: str) -> Earlier:
     folder = SweepFolder(job.home.sweep(name))
     if not folder.exists() or name == job.folder.name:
         known = [sweep for sweep in job.home.sweeps() if sweep != job.folder.name]
@@ -92,7 +122,16 @@ def _rows_of(job: "Job", name: str) -> list[Told]:
     done = [record for record in folder.store(where).records() if record.state == "done"]
     outcomes = [outcome_of(r, job.axes, job.sweep.constraints, single_point=single) for r in done]
     rows = zip((record.setting for record in done), outcomes, strict=True)
-    return [Told(row=dict(row), values=told.values, violations=told.violations) for row, told in rows]
+    return Earlier(
+        rows=tuple(Told(row=dict(row), values=told.values, violations=told.violations) for row, told in rows),
+        otherwise=tuple(differences(_training(earlier), _training(job.sweep))),
+    )
+
+
+def _training(sweep: SweepFile) -> dict[str, Any]:
+    """What decides, beside its setting, what a trial comes to."""
+    options = {name: value for name, value in sweep.trial.items() if name not in NOT_COMPARED}
+    return {"epochs": sweep.budget.epochs, "trial": options}
 
 
 def _by_label(space: Space) -> dict[str, Any]:

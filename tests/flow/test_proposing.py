@@ -54,6 +54,30 @@ def test_the_same_file_and_seed_give_the_same_proposals_and_the_same_frontier(sh
     assert len({json.dumps(row) for row in after}) == 5
 
 
+def test_a_seeded_sweep_repeats_itself_beyond_its_spread_start_with_stopping_and_seeds(shell: Shell) -> None:
+    """Thirteen real trials: from the eleventh on TPE proposes by what came before, and rungs judge by it."""
+    more = "stopping: {rule: halving, reduction: 2, first: 1}\nseeds: 2\n"
+    file = write(shell, "sweep", trials=13, more=more)
+    text = (shell.folder / file).read_text().replace("epochs: 1", "epochs: 2").replace("cuts: 3", "cuts: 2")
+    (shell.folder / file).write_text(text)
+    for name in ("one", "two"):
+        run(shell, "run", file, "--name", name)
+    rows = settings_of(shell, "one")
+    assert rows == settings_of(shell, "two")
+    assert len({json.dumps(row) for row in rows}) == 13
+    assert points_of(shell, "one") == points_of(shell, "two") != []
+    states = [stopped_of(shell, name) for name in ("one", "two")]
+    assert states[0] == states[1]
+    assert 0 < len(states[0]) < 13
+
+
+def stopped_of(shell: Shell, name: str) -> list[int]:
+    """Numbers of the trials that ended early."""
+    paths = sorted((shell.home / "sweeps" / name / "trials").glob("*/result.json"))
+    records = [json.loads(path.read_text()) for path in paths]
+    return [record["number"] for record in records if record["state"] == "stopped"]
+
+
 def test_a_sweep_learns_from_an_earlier_one_which_may_go_afterwards(shell: Shell) -> None:
     run(shell, "run", write(shell, "old", trials=3))
     file = write(shell, "new", trials=4, more="points: [{sparsity_strength: 0.004}]\nwarm_start: old\n")

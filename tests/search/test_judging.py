@@ -64,6 +64,16 @@ def test_records_bring_a_resumed_judge_to_where_it_was() -> None:
     assert resumed.at_rung(3, 2, probe(0.2)) == judge.at_rung(3, 2, probe(0.2))
 
 
+def test_a_trial_that_failed_after_a_rung_is_one_of_those_that_came() -> None:
+    """It was worth as much when it came; leaving it out would let worse ones on in its place."""
+    judge = SweepJudge(axes=AXES, reduction=2)
+    rungs = (Rung(epoch=2, values=(0.9,)),)
+    judge.take(make_record(0, state="failed", reason="diverged", rungs=rungs))
+    assert judge.at_rung(1, 2, probe(0.8)).reason is not None
+    judge.take(make_record(1, state="failed", reason="diverged"))
+    assert set(judge.rungs[2].values) == {0, 1}, "what came to no rung says nothing of one"
+
+
 def test_where_a_trial_gives_one_point_it_is_judged_by_all_objectives() -> None:
     judge = SweepJudge(axes=AXES, single_point=True, reduction=2)
     assert judge.at_rung(0, 2, probe(0.9, 0.1)).values == (0.9, pytest.approx(0.1))

@@ -13,7 +13,7 @@ from sparsweep.search.progress import Progress
 from sparsweep.search.proposals import Proposals
 from sparsweep.search.sweep import Job, _proposals
 from sparsweep.search.sweep_folder import SweepFolder, Where, task_of
-from sparsweep.search.warm_start import best_rows, earlier_rows, keep
+from sparsweep.search.warm_start import Earlier, best_rows, earlier_of, keep
 from sparsweep.search.with_optuna import Told
 from sparsweep.spaces.load import read_sweep
 from sparsweep.spaces.space import Row
@@ -87,15 +87,15 @@ def test_rows_are_kept_beside_the_trials_once(tmp_path: Path) -> None:
     job: Any = SimpleNamespace(
         store=SimpleNamespace(path=tmp_path / "new" / "trials"), sweep=SimpleNamespace(warm_start="old")
     )
-    rows = [told(1, 0.2, missed=0.1), told(2, 0.9)]
-    keep(job, rows)
-    keep(job, rows[:1])
-    assert earlier_rows(job) == rows
+    earlier = Earlier(rows=(told(1, 0.2, missed=0.1), told(2, 0.9)), otherwise=("epochs was 1 and is now 2",))
+    keep(job, earlier)
+    keep(job, Earlier(rows=earlier.rows[:1]))
+    assert earlier_of(job) == earlier
     (tmp_path / "new" / "warm_start.json").write_text('{"rows": [{"row": {}}]}')
     with pytest.raises(ValueError, match=r"warm_start\.json is damaged \(KeyError: 'values'\): delete it"):
-        earlier_rows(job)
+        earlier_of(job)
     job.sweep.warm_start = None
-    assert earlier_rows(job) == []
+    assert earlier_of(job) == Earlier()
 
 
 def test_the_same_seed_and_outcomes_give_the_same_rows_and_a_resumed_sweep_repeats_none(tmp_path: Path) -> None:
@@ -143,4 +143,19 @@ def test_a_warm_start_from_something_else_is_refused(
         assert before in text
         text = text.replace(before, after)
     with pytest.raises(ValueError, match=f"^warm_start: .*{said}"):
-        earlier_rows(a_job(tmp_path, name, f"warm_start: {given}\n", text))
+        earlier_of(a_job(tmp_path, name, f"warm_start: {given}\n", text))
+
+
+def test_what_was_trained_otherwise_is_tried_first_but_teaches_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After one epoch everything is worth little."""
+    short = SWEEP.replace("trials: 14", "trials: 14, epochs: 1") + "trial: {cuts: 4, workers: 1}\n"
+    old = answer(driver_of(a_job(tmp_path, "old", text=short)), 4)
+    proposals = driver_of(a_job(tmp_path, "new", "warm_start: old\n"))
+    assert proposals.study.earlier == ()
+    assert "epochs was 1 and is now 20; trial.cuts was 4 and is now not given): its best" in capsys.readouterr().err
+    best = sorted(old, key=lambda row: -float(row["sparsity_strength"]))
+    assert answer(proposals, 3) == best[:3]
+    driver_of(a_job(tmp_path, "new", "warm_start: old\n"))
+    assert "trained otherwise" in capsys.readouterr().err, "a resumed sweep knows it too"
