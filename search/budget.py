@@ -82,19 +82,26 @@ class Account:
     budget: Budget
     resources: Resources
     spent: Spent = field(init=False)
-    _volumes: list[Sequence[float]] = field(default_factory=list)
+    _met: list[Sequence[float]] = field(default_factory=list)
+    _of_all: list[Sequence[float]] = field(default_factory=list)
     _taken: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.spent = Spent(cost=None if self.budget.cost_per_hour is None else 0.0)
 
-    def take(self, record: TrialRecord, volumes: Sequence[float]) -> None:
-        """Counts a record that was not counted yet, and the hypervolumes after it, one an axis."""
+    def take(self, record: TrialRecord, met: Sequence[float], of_all: Sequence[float] = ()) -> None:
+        """Counts a record that was not counted yet, and the hypervolumes after it, one an axis.
+
+        Args:
+            met: of the points that meet the constraints.
+            of_all: of all points; what patience goes by as long as none meets them.
+        """
         if record.number in self._taken:
             return
         self._taken.add(record.number)
         self.spent = with_record(self.spent, record, self.budget, self.resources)
-        self._volumes.append(tuple(volumes))
+        self._met.append(tuple(met))
+        self._of_all.append(tuple(of_all))
 
     def over(self, held: Sequence[float] = ()) -> str | None:
         """Why no further trial may begin; None where one may. How many there are is not asked here.
@@ -102,7 +109,8 @@ class Account:
         Args:
             held: for how many seconds each trial at work has held its slot.
         """
-        texts = (plateau(self._volumes, self.budget), *(limit.over(held) for limit in self.limits()))
+        volumes = self._met if self._met and any(self._met[-1]) else self._of_all
+        texts = (plateau(volumes, self.budget), *(limit.over(held) for limit in self.limits()))
         return next((text for text in texts if text), None)
 
     def overrun(self, held: Sequence[float]) -> str | None:

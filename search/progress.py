@@ -60,9 +60,10 @@ class Progress:
         self.why: str | None = None
         """What ended the search, once something has."""
         self.axes, self.status = tuple(axes), status
-        self.front = LiveFront(axes)
-        self.growing = [LiveFront((axis,)) for axis in axes]
-        """By axis, of the points alone that meet the constraints: what patience goes by."""
+        self.fronts = [LiveFront((axis,)) for axis in axes]
+        """By axis, of all points; the first one's hypervolume is shown."""
+        self.met = [LiveFront((axis,)) for axis in axes]
+        """By axis, of the points that meet the constraints."""
         self.constraints = tuple(constraints)
         self.history: list[tuple[int, int, float]] = []
         """(trials ended, end in ms, hypervolume) in the order of ending."""
@@ -97,13 +98,15 @@ class Progress:
                 tally.done += 1
                 known = () if tally.best_accuracy is None else (tally.best_accuracy,)
                 tally.best_accuracy = max([*known, *(point.accuracy for point in record.points)], default=None)
-                tally.hypervolume = self.front.take(record.points)
-                for front in self.growing:
-                    front.take(searched_points(record.points, self.constraints))
+                for front, met in zip(self.fronts, self.met, strict=True):
+                    front.take(record.points)
+                    met.take(searched_points(record.points, self.constraints))
+                tally.hypervolume = self.fronts[0].headline
             self.spent.append((record.ended_ms - record.started_ms) / 1e3)
             step = tally.ended
             self.history.append((step, record.ended_ms, tally.hypervolume))
-            self.account.take(record, [front.headline for front in self.growing])
+            met, of_all = ([front.headline for front in fronts] for fronts in (self.met, self.fronts))
+            self.account.take(record, met, of_all)
         self._write()
 
     def search_ended(self, why: str) -> None:

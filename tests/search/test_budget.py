@@ -128,6 +128,16 @@ def test_a_plateau_is_over_when_a_trial_at_work_brings_more_after_all() -> None:
     assert known.over() is None
 
 
+def test_where_nothing_meets_the_constraints_patience_goes_by_all_points() -> None:
+    known = account(patience=2)
+    for number, of_all in enumerate((0.5, 0.6, 0.6, 0.6)):
+        assert known.over() is None
+        known.take(hours(number, 0.1), (0.0,), (of_all,))
+    assert known.over() == "2 trials brought the hypervolume from 0.6000 to 0.6000, by no more than 0.1 %"
+    known.take(hours(4, 0.1), (0.1,), (0.6,))
+    assert known.over() is None, "the first that meets them"
+
+
 def test_what_was_spent_in_words() -> None:
     known = account(hours(0, 0.5, cpu=1.0, gpu=1.0), cost=20, cost_per_hour=PRICED)
     assert known.words() == "0.500 GPU h, cost 2.25 of 20"
