@@ -105,8 +105,7 @@ class Progress:
             self.spent.append((record.ended_ms - record.started_ms) / 1e3)
             step = tally.ended
             self.history.append((step, record.ended_ms, tally.hypervolume))
-            met, of_all = ([front.headline for front in fronts] for fronts in (self.met, self.fronts))
-            self.account.take(record, met, of_all)
+            self.account.take(record, [f.headline for f in self.met], [f.headline for f in self.fronts])
         self._write()
 
     def search_ended(self, why: str) -> None:
