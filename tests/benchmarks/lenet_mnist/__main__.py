@@ -122,6 +122,7 @@ def train_twins(order: Order, end: float) -> None:
     if "twins" not in order.parts or time.monotonic() >= end:
         return
     claims = [line.told for network in order.networks for line in part_of(network, order).lines if line.told]
+    claims.sort(key=lambda claim: claim.setting.granularity == "weight")  # a twin is first of all one of widths
     twins = twins_of_order(order)
     todo = twins.missing(claims)
     follow("twins", len(todo), twins.train(todo, os.cpu_count() or 1), end)
