@@ -49,27 +49,28 @@ class Limit:
         """What a trial is expected to take: the mean of those that ended; 0 before the first."""
         return self.spent / self.trials if self.trials else 0.0
 
-    def over(self, held: Sequence[float]) -> str | None:
+    def over(self, held: Sequence[float], earlier: float) -> str | None:
         """Why a further trial may not begin beside those at work.
 
         Each of them will take as much as the mean, or as it has taken already.
 
         Args:
             held: for how many seconds each of them has held its slot.
+            earlier: for how many seconds trials have that are to be gone on with.
         """
-        so_far = [seconds * self.by_second for seconds in held]
-        now = self.spent + sum(so_far)
+        so_far, before = [seconds * self.by_second for seconds in held], self.spent + earlier * self.by_second
+        now = before + sum(so_far)
         of = f"{amount(now)} of {amount(self.limit)} {self.words} are spent"
         if now >= self.limit:
             return of
         expected = self.by_trial + sum(max(self.by_trial, each) for each in so_far)
-        if self.spent + expected > self.limit * (1 + 1e-9):
+        if before + expected > self.limit * (1 + 1e-9):
             return f"{of}, and a further trial takes about {amount(self.by_trial)}"
         return None
 
-    def overrun(self, held: Sequence[float]) -> str | None:
+    def overrun(self, held: Sequence[float], earlier: float) -> str | None:
         """Why trials at work may not even go on."""
-        now = self.spent + sum(held) * self.by_second
+        now = self.spent + (sum(held) + earlier) * self.by_second
         if now < OVERRUN * self.limit:
             return None
         return f"{amount(now)} of {amount(self.limit)} {self.words} are spent"
@@ -103,19 +104,20 @@ class Account:
         self._met.append(tuple(met))
         self._of_all.append(tuple(of_all))
 
-    def over(self, held: Sequence[float] = ()) -> str | None:
+    def over(self, held: Sequence[float] = (), earlier: float = 0.0) -> str | None:
         """Why no further trial may begin; None where one may. How many there are is not asked here.
 
         Args:
             held: for how many seconds each trial at work has held its slot.
+            earlier: for how many seconds trials have that are to be gone on with.
         """
         volumes = self._met if self._met and any(self._met[-1]) else self._of_all
-        texts = (plateau(volumes, self.budget), *(limit.over(held) for limit in self.limits()))
+        texts = (plateau(volumes, self.budget), *(limit.over(held, earlier) for limit in self.limits()))
         return next((text for text in texts if text), None)
 
-    def overrun(self, held: Sequence[float]) -> str | None:
+    def overrun(self, held: Sequence[float], earlier: float = 0.0) -> str | None:
         """Why trials at work may not even go on: with what they have held so far, a limit is passed by a tenth."""
-        return next((text for limit in self.limits() if (text := limit.overrun(held))), None)
+        return next((text for limit in self.limits() if (text := limit.overrun(held, earlier))), None)
 
     def limits(self) -> Iterator[Limit]:
         """The limits that the sweep file sets, but for trials and time."""

@@ -54,11 +54,13 @@ class Clerk:
     def next(self) -> TrialPlan | None:
         """The next trial, if one is ready."""
         try:
-            plan = self._ready.popleft()
+            return self._ready.popleft()
         except IndexError:
             return None
-        self.proposals.began(plan.number)
-        return plan
+
+    def began(self, number: int) -> None:
+        """A slot has begun with a trial."""
+        self.proposals.began(number)
 
     def exhausted(self) -> bool:
         """Whether no trial will come any more."""
@@ -70,6 +72,7 @@ class Clerk:
 
     def ended(self, number: int, death: Death | None = None) -> None:
         """See `Proposals.ended`; done soon."""
+        self.proposals.let_go(number)
         self._ended.put((number, death))
 
     def close(self) -> None:
@@ -117,12 +120,8 @@ class Clerk:
     def _withdraw(self) -> None:
         """Takes back what was made ready, where the sweep has found meanwhile that it has enough."""
         with suppress(IndexError):  # a slot was faster
-            while self._ready and self.proposals.enough(self._held()) is not None:
+            while self._ready and self.proposals.full(waiting=[plan.number for plan in list(self._ready)]):
                 self.proposals.withdraw(self._ready.pop().number)
-
-    def _held(self) -> list[float]:
-        """Of the trials that are with the slots."""
-        return sorted(self.proposals.held(), reverse=True)[: self.running()]
 
     def _patiently(self, step: Callable[[], T]) -> T:
         """The step's answer; while a database is away it is asked again and again, and the user told once."""

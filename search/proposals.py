@@ -6,7 +6,7 @@ brings the two together after any interruption.
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
@@ -73,15 +73,19 @@ class Proposals:
     on_record: Callable[[TrialRecord], None]
     slot: Mapping[str, float] = field(default_factory=dict)
     """What a trial holds: shares of `cpu` and `gpu`."""
-    enough: Callable[[Sequence[float]], str | None] = lambda held: None
-    """Why no further trial may begin while others are at work that have held their slots for so many seconds, trials
-    and time aside; None where one may."""
-    overrun: Callable[[Sequence[float]], str | None] = lambda held: None
+    enough: Callable[[Sequence[float], float], str | None] = lambda held, earlier: None
+    """Why no further trial may begin while others are at work that have held their slots for so many seconds, and some
+    that are not at work did so earlier, trials and time aside; None where one may."""
+    overrun: Callable[[Sequence[float], float], str | None] = lambda held, earlier: None
     """Why those at work may not even go on; None where they may."""
     left: deque[tuple[int, Row]] = field(default_factory=deque)
     at_work: dict[int, TrialPlan] = field(default_factory=dict)
     since: dict[int, float] = field(default_factory=dict)
     """time.monotonic() at which trials at work got their slots."""
+    earlier: dict[int, float] = field(default_factory=dict)
+    """Of trials without a record, the seconds that earlier attempts held a slot."""
+    overran: str | None = None
+    """Why those at work were broken off, if they were."""
     asked: int = 0
     false_starts: Counter[int] = field(default_factory=Counter)
     unsure: bool = False
@@ -125,11 +129,21 @@ class Proposals:
             records += 1
         unfinished = sorted((proposed | self.study.unfinished()).items())
         self.left = deque(unfinished[: max(self.budget - records, 0)])
+        for number, _ in unfinished:
+            self._look_back(number)
         self.asked = self.study.proposed()
+
+    def _look_back(self, number: int) -> None:
+        """What a trial without a record has taken so far."""
+        folder = self.store.folder(number)
+        if (seconds := folder.held_before(folder.newest_attempt() + 1)) > 0:
+            self.earlier[number] = seconds
 
     def late(self) -> bool:
         """Whether what is at work is to be broken off: the sweep's time is up, or its budget is overrun."""
-        return self._out_of_time() or self.overrun(self.held()) is not None
+        if self.overran is None:
+            self.overran = self.overrun(self.held(), self._held_earlier())
+        return self._out_of_time() or self.overran is not None
 
     def _out_of_time(self) -> bool:
         return self.deadline is not None and time.monotonic() >= self.deadline
@@ -139,14 +153,35 @@ class Proposals:
         if number in self.at_work:
             self.since[number] = time.monotonic()
 
-    def held(self) -> list[float]:
-        """For how many seconds each trial at work has held its slot; 0 for one that waits for it."""
+    def let_go(self, number: int) -> None:
+        """A trial's slot is free again, whether it is known already or not what came of it."""
+        self.since.pop(number, None)
+
+    def held(self, without: Collection[int] = ()) -> list[float]:
+        """For how many seconds each trial at work has held its slots; 0 for one that waits for its first.
+
+        Args:
+            without: trials that are not to be counted.
+        """
         now, since = time.monotonic(), dict(self.since)  # others look on while trials begin and end
-        return [now - since.get(number, now) for number in list(self.at_work)]
+        at_work = [number for number in list(self.at_work) if number not in without]
+        return [self.earlier.get(number, 0.0) + now - since.get(number, now) for number in at_work]
+
+    def _held_earlier(self) -> float:
+        """Seconds of the trials that are to be gone on with but are not at work."""
+        return sum(seconds for number, seconds in list(self.earlier.items()) if number not in self.at_work)
+
+    def full(self, waiting: Collection[int] = ()) -> bool:
+        """Whether no further trial may begin beside those at work.
+
+        Args:
+            waiting: trials that were handed out but are not to be counted.
+        """
+        return self.enough(self.held(without=waiting), self._held_earlier()) is not None
 
     def exhausted(self) -> bool:
         """Whether nothing more will be handed out; what is at work may be preempted and come back."""
-        return self.late() or (not self.at_work and (self._all_asked() or self.enough(()) is not None))
+        return self.late() or (not self.at_work and (self._all_asked() or self.full()))
 
     def why(self) -> str:
         """What ended the sweep, once it is exhausted."""
@@ -154,7 +189,9 @@ class Proposals:
             return f"all {self.budget} trials have ended"
         if self._out_of_time():
             return "the time limit is reached"
-        return self.overrun(self.held()) or self.enough(()) or "it was stopped"
+        if self.overran is not None:
+            return self.overran + (f"; {self.broken_off} at work were broken off" if self.broken_off else "")
+        return self.enough((), self._held_earlier()) or "it was stopped"
 
     def _all_asked(self) -> bool:
         return not self.left and self.asked >= self.budget
@@ -165,7 +202,7 @@ class Proposals:
         Raises:
             OSError: there is no room for a trial's files.
         """
-        if self.late() or self._all_asked() or len(self.at_work) >= self.ahead or self.enough(self.held()) is not None:
+        if self.late() or self._all_asked() or len(self.at_work) >= self.ahead or self.full():
             return None
         self.fence()
         check_room(next(folder for folder in (self.store.path, *self.store.path.parents) if folder.exists()))
@@ -218,11 +255,14 @@ class Proposals:
         if record is None and death is not None:
             if self._excused(number, folder, death):
                 self.left.append((number, plan.setting))
+                self._look_back(number)
                 self._off(number)
                 return
             record = lost(plan, folder, death.reason)
+        self.let_go(number)
         if record is not None:
             self._tell(record)
+            self.earlier.pop(number, None)  # its record counts it
             self.on_record(record)
         self.broken_off += record is None
         self._off(number)

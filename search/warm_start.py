@@ -19,6 +19,7 @@ from sparsweep.spaces.faults import nearest, shown
 from sparsweep.spaces.same_search import differences
 from sparsweep.spaces.space import Row, Space
 from sparsweep.spaces.sweep_file import SweepFile
+from sparsweep.trainables.options import TrialOptions
 from sparsweep.trainables.record import read_whole, write_atomically
 
 if TYPE_CHECKING:
@@ -130,8 +131,8 @@ def _found_by(job: "Job", name: str) -> Earlier:
 
 def _training(sweep: SweepFile) -> dict[str, Any]:
     """What decides, beside its setting, what a trial comes to."""
-    options = {name: value for name, value in sweep.trial.items() if name not in NOT_COMPARED}
-    return {"epochs": sweep.budget.epochs, "trial": options}
+    options = vars(TrialOptions.from_row({**sweep.trial, "epochs": sweep.budget.epochs}, {}))
+    return {name: value for name, value in options.items() if name not in NOT_COMPARED}
 
 
 def _by_label(space: Space) -> dict[str, Any]:

@@ -21,6 +21,7 @@ def contradictions(data: Mapping[str, Any]) -> Iterator[Fault]:
     """Every contradiction in the data (lines not yet known)."""
     yield from _budget_faults(_given(data.get("budget")), _given(data.get("resources")))
     yield from _constraint_faults(data.get("constraints"))
+    yield from _descent_faults(_given(data.get("trial")), _given(data.get("space")))
     if untimed(data.get("timing")):
         yield from _untimed_faults(data)
 
@@ -38,6 +39,17 @@ def _untimed_faults(data: Mapping[str, Any]) -> Iterator[Fault]:
     if _given(data.get("timing")).get("look_up") is True:
         text = "looks up times, and runtimes: [] times nothing: remove one of both"
         yield Fault(place=("timing", "look_up"), text=text)
+
+
+def _descent_faults(trial: Mapping[str, Any], space: Mapping[str, Any]) -> Iterator[Fault]:
+    """How much cuts take, said twice."""
+    if not trial.get("macs_shares"):
+        return
+    for part, said in (("trial", trial), ("space", space)):
+        for name in ("cuts", "cut_schedule", "last_share"):
+            if name in said:
+                text = "does nothing beside trial.macs_shares, which names every cut: remove one of both"
+                yield Fault(place=(part, name), text=text)
 
 
 def _budget_faults(budget: Mapping[str, Any], resources: Mapping[str, Any]) -> Iterator[Fault]:

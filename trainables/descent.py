@@ -69,6 +69,8 @@ class Descent:
     """How many groups or weights each cut leaves, or is planned to."""
     limits: list[int] = field(default_factory=list)
     """Multiply-adds within which each cut is to come, where that was asked for."""
+    steps: list[int] = field(default_factory=list)
+    """Which of the named shares each of these is."""
     earlier: Earlier | None = None
     """The network before the last cut, where anything of it may come back."""
 
@@ -100,6 +102,13 @@ class Descent:
             scores, keep, balance=o.layer_balance, alive=alive, multiple=self.way.multiple or o.channel_multiple,
             minimum=1 if scores.granularity == "weight" else o.minimum_width, ties=self._ties(scores),
         )  # fmt: skip
+
+    def place(self, at: int) -> tuple[int, int]:
+        """The number of a cut, and of how many: of the named shares where there are some, so that a share's cut has the
+        same number in every training."""
+        if self.limits:
+            return self.steps[at], len(macs_shares(self.ground.options.macs_shares))
+        return at, len(self.keeps)
 
     def cut(self, net: nn.Module, at: int) -> float:
         """Makes a cut of the plan, in place; its threshold."""
@@ -139,12 +148,11 @@ class Descent:
         whole = self.ground.dense.macs.total
         now, least = self._foretold(net, scores, total), self._foretold(net, scores, last)
         shares = macs_shares(self.ground.options.macs_shares)
-        self.limits = [limit for share in shares if least <= (limit := int(share * whole)) < now]
-        for at in range(len(self.limits)):
-            self.keeps.append(self._most_within(net, scores, at))
-        # several shares may mean the same network, and each cut is to leave less than the one before
-        apart = sum(keep > last or at == 0 for at, keep in enumerate(self.keeps))
-        self.limits, self.keeps = self.limits[:apart], self.keeps[:apart]
+        for step, limit in enumerate(int(share * whole) for share in shares):
+            if least <= limit < now and (not self.keeps or self.keeps[-1] > last):
+                self.limits.append(limit)
+                self.steps.append(step)
+                self.keeps.append(self._most_within(net, scores, len(self.keeps)))
 
     def _most_within(self, net: nn.Module, scores: Scores, at: int) -> int:
         before = self.keeps[at - 1] if at > 0 else _count(self.alive)
@@ -191,7 +199,7 @@ class Descent:
         """Tensors, numbers and text only: what `torch.load(weights_only=True)` reads."""
         return {
             "way": self.way.name, "within": self.within, "alive": self.alive, "keeps": self.keeps,
-            "limits": self.limits,
+            "limits": self.limits, "steps": self.steps,
             "earlier": None if self.earlier is None else vars(self.earlier),
         }  # fmt: skip
 
@@ -202,10 +210,11 @@ class Descent:
         def here(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             return {name: tensor.to(device) for name, tensor in tensors.items()}
 
-        earlier = state.get("earlier")  # checkpoints of earlier versions have none, no `limits`, no `within`
-        return cls(
-            ground=ground, way=next(way for way in ways if way.name == state["way"]), keeps=list(state["keeps"]),
-            limits=list(state.get("limits", ())), within=here(state.get("within", {})), alive=here(state["alive"]),
+        keeps, earlier = list(state["keeps"]), state.get("earlier")
+        return cls(  # checkpoints of earlier versions have no `earlier`, no `limits`, no `within`
+            ground=ground, way=next(way for way in ways if way.name == state["way"]), keeps=keeps,
+            limits=list(state.get("limits", ())), steps=list(state.get("steps", range(len(keeps)))),
+            within=here(state.get("within", {})), alive=here(state["alive"]),
             earlier=None if earlier is None else Earlier(**{part: here(those) for part, those in earlier.items()}),
         )  # fmt: skip
 

@@ -37,8 +37,9 @@ class TrialOptions:
     """How much each cut takes: one of `schedules.CUT_SCHEDULES`."""
     macs_shares: str = ""
     """Shares of the dense network's multiply-adds, falling, separated by commas: each cut leaves as much as it can
-    within one of them, executed of groups, ideal of single weights. They take the place of `cuts`, `cut_schedule` and
-    `last_share`; those that the network is within already, or that no cut comes down to, are left out."""
+    within one of them, executed of groups, ideal of single weights, but for what `regrowth` exchanges. They take the
+    place of `cuts`, `cut_schedule` and `last_share`; those that the network is within already, or that no cut comes
+    down to, are left out: a cut has the number of its share, from 0."""
     regrowth: float = 0.0
     """Of what the last cut took, the share in [0, 1) that may come back in exchange for less important survivors at the
     next; see `regrowth`."""

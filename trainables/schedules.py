@@ -105,7 +105,7 @@ def macs_shares(text: str) -> tuple[float, ...]:
     >>> macs_shares("0.25, 0.1")
     (0.25, 0.1)
     """
-    shares = tuple(float(part) for part in text.split(",") if part.strip())
+    shares = tuple(float(part) for part in text.split(",")) if text.strip() else ()
     if not all(0 < share < 1 for share in shares) or any(after >= before for before, after in pairwise(shares)):
         raise ValueError(f"{text!r} are no shares between 0 and 1, each less than the one before")
     return shares
@@ -132,7 +132,7 @@ def finetune_epochs_of(at: int, cuts: int, *, first: int, last: int) -> int:
     >>> [finetune_epochs_of(at, 4, first=2, last=16) for at in range(4)]
     [2, 4, 8, 16]
     """
-    return first if cuts < 2 else round(first * (last / first) ** (at / (cuts - 1)))
+    return last if cuts < 2 else round(first * (last / first) ** (at / (cuts - 1)))
 
 
 def _count_at(height: float, places: Sequence[tuple[float, float]]) -> float:

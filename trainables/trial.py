@@ -241,8 +241,8 @@ class Trial:
 
     def _descend(self) -> str:
         threshold = self.descent.cut(self.net, self.done)
-        epochs = self.options.tuned_after(self.done, len(self.descent.keeps))
-        self._finetune_and_measure(self.descent.way.cut(self.done), threshold, epochs)
+        at, cuts = self.descent.place(self.done)
+        self._finetune_and_measure(self.descent.way.cut(at), threshold, self.options.tuned_after(at, cuts))
         before = self.points[-2].accuracy if self.done > 0 else self._accuracy_at_outset()
         self.done += 1
         self.descent.adapt(self.done, fall=before - self.points[-1].accuracy)

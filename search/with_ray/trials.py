@@ -38,6 +38,7 @@ class Source(Protocol):
 
     def next(self) -> TrialPlan | None: ...
     def exhausted(self) -> bool: ...
+    def began(self, number: int) -> None: ...
     def ended(self, number: int, death: Death | None = None) -> None: ...
 
 
@@ -130,8 +131,13 @@ class SourceSearcher(Searcher):  # type: ignore[misc]
         if not error and (number := self.numbers.pop(trial_id, None)) is not None:
             self.source.ended(number)
 
+    def started(self, trial_id: str) -> None:
+        """Told by Witness: the trial's process is there."""
+        if (number := self.numbers.get(trial_id)) is not None:
+            self.source.began(number)
+
     def died(self, trial_id: str, said: str) -> None:
-        """Told by Deaths: what Ray said when the trial's process went."""
+        """Told by Witness: what Ray said when the trial's process went."""
         if (number := self.numbers.pop(trial_id, None)) is None:
             return
         if self.stop.is_set():  # our own stop kills processes too
@@ -158,11 +164,14 @@ class SourceSearcher(Searcher):  # type: ignore[misc]
         """See save_to_dir."""
 
 
-class Deaths(tune.Callback):  # type: ignore[misc]
-    """Hands on what Tune heard of a trial's end; it tells the searcher only that there was an error."""
+class Witness(tune.Callback):  # type: ignore[misc]
+    """Hands on what Tune knows of a trial's process and does not tell the searcher: that it is there, why it died."""
 
     def __init__(self, searcher: SourceSearcher) -> None:
         self.searcher = searcher
+
+    def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        self.searcher.started(trial.trial_id)
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         try:
@@ -245,7 +254,7 @@ def run_trials(
         ),
         run_config=tune.RunConfig(
             name=f"tune-{time.time_ns()}", storage_path=str(scratch), verbose=0, stop=StopWhen(stop),
-            callbacks=[Deaths(searcher)], progress_reporter=Silent(),
+            callbacks=[Witness(searcher)], progress_reporter=Silent(),
             failure_config=tune.FailureConfig(max_failures=0),
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
         ),

@@ -1,7 +1,7 @@
 """The clerk between proposals and slots: answers at once, tells behind, loses nothing when it closes."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection
 from types import SimpleNamespace
 from typing import Any
 
@@ -31,14 +31,14 @@ class Proposals:
         self.withdrawn: list[int] = []
         self.slots: list[int] = []
 
-    def enough(self, held: Sequence[float]) -> str | None:
-        return self.why
-
-    def held(self) -> list[float]:
-        return [0.0 for _ in self.at_work]
+    def full(self, waiting: Collection[int] = ()) -> bool:
+        return self.why is not None
 
     def began(self, number: int) -> None:
         self.slots.append(number)
+
+    def let_go(self, number: int) -> None:
+        self.slots = [each for each in self.slots if each != number]
 
     def withdraw(self, number: int) -> None:
         del self.at_work[number]
@@ -77,13 +77,24 @@ def started(proposals: Proposals) -> Clerk:
     return clerk
 
 
+def test_a_slot_is_charged_from_its_trials_beginning_to_its_end_not_to_when_it_is_told() -> None:
+    proposals = Proposals(ahead=2)
+    clerk = started(proposals)
+    number = taken(clerk)
+    assert proposals.slots == [], "Tune has it, and waits for a process"
+    clerk.began(number)
+    assert proposals.slots == [0]
+    clerk.ended(number)
+    assert proposals.slots == []
+    clerk.close()
+
+
 def test_trials_come_in_order_no_more_than_ahead_and_outcomes_are_told() -> None:
     proposals = Proposals(ahead=2)
     clerk = started(proposals)
     assert [taken(clerk), taken(clerk)] == [0, 1]
     assert clerk.next() is None
     assert clerk.running() == 2
-    assert proposals.slots == [0, 1], "what is merely ready has no slot yet"
     clerk.ended(0)
     assert taken(clerk) == 2
     clerk.ended(1, "killed")

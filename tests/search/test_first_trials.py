@@ -56,6 +56,8 @@ class Two:
         )
     def exhausted(self):
         return self.given == 2
+    def began(self, number):
+        pass
     def ended(self, number, death=None):
         pass
 

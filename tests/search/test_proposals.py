@@ -1,5 +1,6 @@
 """The sweep's bookkeeping: what is handed out, what comes back, and what every kind of interruption leaves."""
 
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -463,7 +464,7 @@ def test_a_lost_proposal_is_taken_from_its_record_though_the_study_is_lost_too(
 
 def test_nothing_more_is_handed_out_when_it_is_enough_and_what_is_at_work_ends(driver: Make) -> None:
     said: dict[str, str | None] = {"why": None}
-    proposals = driver(budget=9, enough=lambda held: said["why"])
+    proposals = driver(budget=9, enough=lambda held, earlier: said["why"])
     assert proposals.next() is not None
     said["why"] = "20 of 20 in cost are spent"
     assert proposals.next() is None
@@ -478,7 +479,7 @@ def test_nothing_more_is_handed_out_when_it_is_enough_and_what_is_at_work_ends(d
 
 
 def test_how_many_are_at_work_decides_whether_another_may_begin(driver: Make) -> None:
-    proposals = driver(budget=9, enough=lambda held: "no room" if len(held) >= 2 else None)
+    proposals = driver(budget=9, enough=lambda held, earlier: "no room" if len(held) >= 2 else None)
     assert list(handed_out(proposals)) == [0, 1]
     assert not proposals.exhausted()
 
@@ -623,8 +624,37 @@ def test_trials_at_work_are_broken_off_where_a_budget_is_overrun(driver: Make, m
     proposals.began(1)
     clock[0] += 1800
     assert proposals.held() == [1800, 1800, 0]
+    assert proposals.held(without=[2]) == [1800, 1800]
     assert proposals.next() is None
     assert not proposals.late()
     clock[0] += 180
     assert proposals.late()
-    assert proposals.why() == "1.10 of 1 GPU h are spent"
+    for number in range(3):
+        proposals.ended(number)
+    assert proposals.held() == []
+    assert proposals.late(), "nothing begins in their place"
+    assert proposals.why() == "1.10 of 1 GPU h are spent; 3 at work were broken off"
+
+
+def test_what_was_broken_off_is_charged_for_what_it_has_held_before_it_has_a_record(driver: Make) -> None:
+    account = Account(Budget(trials=9, gpu_hours=1), Resources(gpu=1.0))
+    first = driver(budget=9)
+    assert first.next() is not None
+    attempt = first.store.folder(0).attempt(1)
+    attempt.mkdir(parents=True)
+    for name, at_s in (("began", 1000), ("checkpoint.pt", 1000 + 4500)):
+        (attempt / name).touch()
+        os.utime(attempt / name, (at_s, at_s))
+    second = driver(budget=9, enough=account.over, overrun=account.overrun)
+    assert second.exhausted(), "another driver with the same limit ends at once"
+    assert second.why() == "1.25 of 1 GPU h are spent"
+    more = Account(Budget(trials=9, gpu_hours=9), Resources(gpu=1.0))
+    third = driver(budget=9, enough=more.over, overrun=more.overrun)
+    plan = third.next()
+    assert plan is not None
+    assert plan.number == 0, "it goes on"
+    assert third.held() == [4500]
+    commit(third.store, replace(make_record(0, HALF), attempt=2))
+    third.ended(0)
+    assert third.held() == []
+    assert third.earlier == {}

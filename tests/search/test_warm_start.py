@@ -154,7 +154,7 @@ def test_what_was_trained_otherwise_is_tried_first_but_teaches_nothing(
     old = answer(driver_of(a_job(tmp_path, "old", text=short)), 4)
     proposals = driver_of(a_job(tmp_path, "new", "warm_start: old\n"))
     assert proposals.study.earlier == ()
-    assert "epochs was 1 and is now 20; trial.cuts was 4 and is now not given): its best" in capsys.readouterr().err
+    assert "epochs was 1 and is now 20; cuts was 4 and is now 16): its best" in capsys.readouterr().err
     best = sorted(old, key=lambda row: -float(row["sparsity_strength"]))
     assert answer(proposals, 3) == best[:3]
     driver_of(a_job(tmp_path, "new", "warm_start: old\n"))

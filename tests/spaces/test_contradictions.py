@@ -34,6 +34,8 @@ def sweep_of(text: str, catalogue: Catalogue, overrides: Overrides = Overrides()
          "objectives.speedup: is not measured with timing: none: leave out timing, or write macs: min instead"),
         ('constraints: ["sparsity > 0", "latency_ms < 2"]\ntiming: none',
          "constraints[2]: latency_ms < 2 can hold for no network, as latency_ms is not measured with timing: none"),
+        ("trial: {cuts: 4, macs_shares: '0.5, 0.1'}",
+         "trial.cuts: does nothing beside trial.macs_shares, which names every cut: remove one of both"),
         ("timing: {runtimes: [], look_up: true}", "timing.look_up: looks up times, and runtimes: [] times nothing"),
         ('constraints: ["macs == 5", "macs == 6"]', "constraints[2]: macs == 6 and macs == 5 exclude each other"),
     ],

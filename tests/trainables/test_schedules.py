@@ -156,7 +156,7 @@ def test_shares_are_read_from_a_text() -> None:
     assert macs_shares("") == ()
 
 
-@pytest.mark.parametrize("text", ["1.0", "0", "0.1, 0.2", "0.1, 0.1", "half", "-0.1", "nan", "0.5; 0.2"])
+@pytest.mark.parametrize("text", ["1.0", ",", "0", "0.1, 0.2", "0.1, 0.1", "half", "-0.1", "nan", "0.5; 0.2"])
 def test_what_are_no_falling_shares_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"shares between|could not convert"):
         macs_shares(text)
@@ -290,6 +290,7 @@ def test_every_cut_comes_within_its_share_and_takes_no_more_than_that(tmp_path: 
     dense = trial.dense.macs.total
     filters = [point for point in trial.points if point.cut.isdigit()]
     weights = [point for point in trial.points if point.cut.startswith("weight-")]
+    assert trial.descent.steps == [0, 1, 2]
     assert [point.cut for point in (*filters, *weights)] == ["00", "01", "02", "weight-00", "weight-01", "weight-02"]
     for point, share in zip(filters, shares, strict=True):
         assert 0.75 * share * dense < point.macs <= share * dense, "one channel more would have been too much"
@@ -301,12 +302,13 @@ def test_shares_that_ask_for_nothing_or_too_much_are_left_out(tmp_path: Path) ->
     trial = descended(tmp_path, descent_from="own", macs_shares="0.9999, 0.4, 0.0001")
     own, *cuts = [point for point in trial.points if point.cut not in ("own-tuned",)]
     assert own.macs < 0.9999 * trial.dense.macs.total
-    assert [point.cut for point in cuts] == ["00"]
+    assert [point.cut for point in cuts] == ["01"], "a share has its number in every training"
 
 
 def test_fine_tuning_grows_from_cut_to_cut(tmp_path: Path) -> None:
     trial = descended(tmp_path, cuts=3, finetune_epochs=1, last_finetune_epochs=4, further_descents="weight")
     assert sum(epoch.phase == "finetune" for epoch in trial.epochs) == 1 + 2 * (1 + 2 + 4)
+    assert trial.options.tuned_after(0, 1) == 4, "the only one is the last one"
     options = replace(trial.options, finetune_epochs=0)
     assert [options.tuned_after(at, 3) for at in range(3)] == [0, 0, 0], "without fine-tuning there is none to grow"
     shorter = replace(trial.options, finetune_epochs=8, last_finetune_epochs=2)

@@ -163,7 +163,8 @@ def write_names(panel: Any, points: Sequence[tuple[float, float, str]]) -> None:
             text.update_positions(drawn)
             box = Text.get_window_extent(text, drawn)  # without the line to its point
             hidden = sum(box.overlaps(each) for each in taken), sum(box.contains(*mark) for mark in marks)
-            outside = not (panel.bbox.x0 < box.x0 and box.x1 < panel.bbox.x1 and panel.bbox.y0 < box.y0)
+            x0, y0, x1, y1 = panel.bbox.extents
+            outside = not (x0 < box.x0 and box.x1 < x1 and y0 < box.y0 and box.y1 < y1)
             places.append((hidden[0] + outside, hidden[1], len(places), text, box))
         best = min(places, key=lambda place: place[:3])
         taken.append(best[4])
