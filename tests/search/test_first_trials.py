@@ -42,24 +42,26 @@ while len(idle()) < with_ray.slot_count(slots) and time.time() < until:
     time.sleep(0.1)
 begun = idle()
 
-class Two:
-    numbers, given = iter((0, 1)), 0
+class Five:
+    numbers, given, events = iter(range(5)), 0, []
     def next(self):
-        number = next(self.numbers, None)
+        out = sum((what == "given") - (what == "ended") for what, _ in self.events)
+        number = None if out > with_ray.slot_count(slots) else next(self.numbers, None)  # one ahead, as in a sweep
         if number is None:
             return None
         self.given += 1
+        self.events.append(("given", number))
         return TrialPlan(
             number=number, seed=number, task=Task(network="lenet-digits", data="digits"),
             setting={"method": "random", "granularity": "filter", "final_sparsity": 0.5},
             fixed={"epochs": 3, "cuts": 2},
         )
     def exhausted(self):
-        return self.given == 2
+        return self.given == 5
     def began(self, number):
-        pass
+        self.events.append(("began", number))
     def ended(self, number, death=None):
-        pass
+        self.events.append(("ended", number))
 
 def watch():
     while not over.wait(0.02):
@@ -67,12 +69,13 @@ def watch():
 
 watching = threading.Thread(target=watch)
 watching.start()
-with_ray.run_trials(Two(), slots, lambda n: store.folder(n).path, folder / "ray", threading.Event())
+with_ray.run_trials(Five(), slots, lambda n: store.folder(n).path, folder / "ray", threading.Event())
 over.set()
 watching.join()
 ran = {pid for pid, names in titles.items() if any("Trainable" in name for name in names)}
 print(json.dumps({
     "begun": sorted(begun), "ran": sorted(ran), "ended": [len(record.points) for record in store.records()],
+    "events": Five.events, "slots": with_ray.slot_count(slots),
     "left": os.environ.get("RAY_preload_python_modules"), "variables": dict(class_cache.DEFAULT_ENV_VARS),
 }))
 with_ray.shut_down()
@@ -84,10 +87,17 @@ def test_first_trials_run_in_the_processes_that_ray_began_with(tmp_path: Path) -
     done = subprocess.run([sys.executable, "-c", _SWEEP, str(tmp_path)], env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
-    assert len(told["ended"]) == 2
+    assert len(told["ended"]) == 5
     assert all(told["ended"]), "every trial has points"
     assert told["ran"], "somebody ran them"
     assert set(told["ran"]) <= set(told["begun"]), told
+    for number in range(5):
+        assert [what for what, of in told["events"] if of == number] == ["given", "began", "ended"]
+    at_once = most = 0
+    for what, _ in told["events"]:
+        at_once += (what == "began") - (what == "ended")
+        most = max(most, at_once)
+    assert most <= told["slots"], "a trial begins when it has a slot, be its process a new one or one that had another"
     assert told["left"] is None, "the driver's environment is what it was"
     assert told["variables"] == {"PL_DISABLE_FORK": "1"}, "and so is Tune"
 
