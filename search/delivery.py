@@ -17,11 +17,11 @@ from sparsweep.search.lease import FencedOutError
 from sparsweep.search.lower_bound import at_bound
 from sparsweep.search.meter import Meter, Timing
 from sparsweep.search.progress import Progress
-from sparsweep.search.proposals import searched_points
 from sparsweep.search.publishing import Order, publish
 from sparsweep.search.report import save_plot
 from sparsweep.search.standing import restand
 from sparsweep.search.sweep_folder import SweepFolder, Where, points_of, with_measured
+from sparsweep.search.worth import searched_points
 from sparsweep.spaces.sweep_file import SweepFile
 from sparsweep.trainables.compact.architecture import load_network
 from sparsweep.trainables.measures.accuracy import accuracy

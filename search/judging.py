@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from sparsweep.search.curve import AXES, curve_value, near_front
-from sparsweep.search.proposals import searched_points
 from sparsweep.search.reach import Curve, Reach, slack_of
 from sparsweep.search.stopping import Came, Values
+from sparsweep.search.worth import searched_points
 from sparsweep.spaces.constraint import Constraint
 from sparsweep.trainables.judgement import Verdict
 from sparsweep.trainables.point import Point

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from sparsweep.search.budget import Account, amount
 from sparsweep.search.curve import LiveFront
-from sparsweep.search.proposals import searched_points
 from sparsweep.search.redaction import without_secrets
+from sparsweep.search.worth import searched_points
 from sparsweep.spaces.constraint import Constraint
 from sparsweep.spaces.sweep_file import Budget, Resources
 from sparsweep.trainables.record import TrialRecord, now_ms, write_atomically

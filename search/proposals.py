@@ -12,26 +12,20 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Protocol
 
-from sparsweep.search.curve import AXES, curve_value
+from sparsweep.search.curve import AXES
 from sparsweep.search.stopping import rungs_of
 from sparsweep.search.with_optuna import Outcome, Study
+from sparsweep.search.worth import curve_violations, searched_rules, setting_value
 from sparsweep.spaces.constraint import Constraint
 from sparsweep.spaces.space import Row
 from sparsweep.spaces.sweep_file import Stopping
 from sparsweep.trainables.attempt import PREEMPTED, lost, was_preempted
 from sparsweep.trainables.death import Death
 from sparsweep.trainables.measures.layer_times import LayerTimes
-from sparsweep.trainables.point import Point, by_training
+from sparsweep.trainables.point import by_training
 from sparsweep.trainables.record import TrialFolder, TrialRecord, TrialStore, check_room
 from sparsweep.trainables.tasks import Task
 from sparsweep.trainables.trial import TrialPlan
-
-SEARCHABLE = frozenset(
-    {"accuracy", "sparsity", "layer_sparsity", "weights_left", "macs", "macs_ideal", "size_bytes", "macs_removed",
-     "size_removed"}
-)  # fmt: skip
-"""Figures that every point has while the search runs; others are measured at the end."""
-
 
 FALSE_STARTS = 3
 """So often a trial's process may die before the trial has begun: that says something of its machine, not of it."""
@@ -299,17 +293,6 @@ class Proposals:
                 )
 
 
-def searched_points(points: Sequence[Point], constraints: Sequence[Constraint]) -> list[Point]:
-    """The points that meet every constraint that can be judged before the end."""
-    rules = [rule for rule in constraints if rule.figure in SEARCHABLE]
-    return [point for point in points if all(rule.holds(point.figures()) for rule in rules)]
-
-
-def setting_value(points: Sequence[Point], axes: Sequence[str], constraints: Sequence[Constraint]) -> float:
-    """What a trial's setting is worth: the mean over its trainings of what their curves are."""
-    return fmean(curve_value(searched_points(curve, constraints), axes) for curve in by_training(points))
-
-
 def outcome_of(
     record: TrialRecord, axes: Sequence[str], constraints: Sequence[Constraint], *, single_point: bool
 ) -> Outcome:
@@ -325,7 +308,7 @@ def outcome_of(
         return Outcome(number=record.number, values=None, attributes=attributes, violations={})
     if single_point:
         ends = [points[-1] for points in by_training(record.points)]
-        searched = [rule for rule in constraints if rule.figure in SEARCHABLE]
+        searched = searched_rules(constraints)
         rules = {str(rule): fmean(rule.violation(end.figures()) for end in ends) for rule in searched}
         values = (fmean(end.accuracy for end in ends), *(fmean(AXES[axis](end) for end in ends) for axis in axes))
         return Outcome(number=record.number, values=values, attributes=attributes, violations=rules)
@@ -333,14 +316,3 @@ def outcome_of(
     attributes["best_accuracy"] = max(point.accuracy for point in record.points)
     missed = curve_violations(record.points, constraints)
     return Outcome(number=record.number, values=(worth,), attributes=attributes, violations=missed)
-
-
-def curve_violations(points: Sequence[Point], constraints: Sequence[Constraint]) -> dict[str, float]:
-    """Per constraint how far the curve's point misses it that comes nearest to meeting all; 0 where one meets all.
-
-    Curves without such a point are all worth 0: by this the sampler knows which of them is nearer to one.
-    """
-    rules = [rule for rule in constraints if rule.figure in SEARCHABLE]
-    missed = [{str(rule): rule.violation(point.figures()) for rule in rules} for point in points]
-    scales = {str(rule): abs(rule.bound) or 1.0 for rule in rules}
-    return min(missed, key=lambda each: sum(each[name] / scales[name] for name in each), default={})

@@ -34,12 +34,13 @@ from sparsweep.search.lease import FencedOutError, Lease
 from sparsweep.search.meter import layer_times_of
 from sparsweep.search.progress import UNDONE, Progress
 from sparsweep.search.projector import Projector
-from sparsweep.search.proposals import SEARCHABLE, Proposals, searched_points, setting_value
+from sparsweep.search.proposals import Proposals
 from sparsweep.search.publishing import put_files
 from sparsweep.search.refusals import refuse_absent, refuse_unsuitable
 from sparsweep.search.sweep_folder import SweepFolder, Where
 from sparsweep.search.warm_start import Earlier, best_rows, earlier_of, keep
 from sparsweep.search.with_optuna import OUTAGES, PointsStudy, Study, open_storage, reason_of
+from sparsweep.search.worth import searched_points, searched_rules, setting_value
 from sparsweep.spaces.space import Choice, Row, Space
 from sparsweep.spaces.sweep_file import SweepFile
 from sparsweep.trainables.attempt import PreemptedError, environment, run_trial
@@ -211,8 +212,11 @@ def _proposals(job: Job, progress: Progress, projector: Projector) -> Proposals:
         progress.say(said)
     study.propose_first(first_of(job, earlier))
 
-    searched = [rule for rule in sweep.constraints if rule.figure in SEARCHABLE]
-    watch, needs, index = Watch(searched, job.axes[0]), sweep.resources, job.folder.index(job.where)
+    watch, needs, index = (
+        Watch(searched_rules(sweep.constraints), job.axes[0]),
+        sweep.resources,
+        job.folder.index(job.where),
+    )
 
     def on_record(record: TrialRecord) -> None:
         progress.ended(record)

@@ -16,8 +16,9 @@ from sparsweep.search import proposals as proposals_module
 from sparsweep.search.budget import Account
 from sparsweep.search.judging import Forgiving, SweepJudge
 from sparsweep.search.lease import FencedOutError
-from sparsweep.search.proposals import Proposals, outcome_of, searched_points
+from sparsweep.search.proposals import Proposals, outcome_of
 from sparsweep.search.with_optuna import Study, delete
+from sparsweep.search.worth import searched_points
 from sparsweep.spaces.constraint import Constraint
 from sparsweep.spaces.space import Row
 from sparsweep.spaces.sweep_file import Budget, Resources, Stopping

@@ -104,7 +104,7 @@ def sources_of(contender: Contender) -> tuple[str, ...]:
         return ("spaces", "trainables", *search, f"{here}/one_run.py", *wrapper)
     own = [f"{here}/{name}.py" for name in ("one_run", "one_trial", "contest", contender.module)]
     trial = [f"{here}/moasha_trial.py"] if contender.module == "moasha" else []
-    return ("spaces", "trainables", "search/curve.py", "search/dominance.py", "search/proposals.py", *own, *trial)
+    return ("spaces", "trainables", "search/curve.py", "search/dominance.py", "search/worth.py", *own, *trial)
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

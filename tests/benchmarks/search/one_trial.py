@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from sparsweep.search.curve import AXES
-from sparsweep.search.proposals import setting_value
+from sparsweep.search.worth import setting_value
 from sparsweep.spaces.constraint import Constraint
 from sparsweep.spaces.space import Row
 from sparsweep.trainables.compact.removal import InexactCompactionError

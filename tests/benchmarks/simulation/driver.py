@@ -17,9 +17,9 @@ from sparsweep.search.budget import Account
 from sparsweep.search.curve import AXES
 from sparsweep.search.home import Home
 from sparsweep.search.progress import Progress
-from sparsweep.search.proposals import searched_points
 from sparsweep.search.sweep import Job, _Ledger, _proposals
 from sparsweep.search.sweep_folder import SweepFolder, Where, task_of
+from sparsweep.search.worth import searched_points
 from sparsweep.spaces.sweep_file import SweepFile
 from sparsweep.trainables.record import TrialRecord
 from tests.benchmarks.simulation.head_start import give

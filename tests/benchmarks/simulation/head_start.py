@@ -9,7 +9,7 @@ from random import Random
 from optuna.trial import FrozenTrial, create_trial
 
 from sparsweep.search.curve import AXES
-from sparsweep.search.proposals import outcome_of, searched_points
+from sparsweep.search.proposals import outcome_of
 from sparsweep.search.stopping import rungs_of
 from sparsweep.search.sweep import Job, _judge
 from sparsweep.search.with_optuna import PointsStudy, Study, open_storage
@@ -17,6 +17,7 @@ from sparsweep.search.with_optuna.memory import CONSTRAINT
 from sparsweep.search.with_optuna.rows import distributions, parameters
 from sparsweep.search.with_optuna.study import _told_as
 from sparsweep.search.with_optuna.writing import add_trials
+from sparsweep.search.worth import searched_points
 from sparsweep.spaces.draw import random_row
 from sparsweep.trainables.judgement import LENIENT
 from sparsweep.trainables.record import TrialRecord
