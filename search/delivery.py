@@ -96,8 +96,11 @@ def deliver(
 
 
 def frontier_now(sweep: SweepFile, folder: SweepFolder, store: TrialStore) -> tuple[Frontier, list[Point]]:
-    """The frontier over everything that is known now, and all points; changes nothing."""
-    points = points_of(store.records(), folder.measured())
+    """The frontier over everything that is known now, and all points; changes nothing.
+
+    What trials without a record have found so far is part of it: their networks are there, and so they can be picked.
+    """
+    points = points_of(store.records_so_far(), folder.measured())
     return frontier_over(points, sweep, folder.name), points
 
 
@@ -138,7 +141,7 @@ def _time(
     sweep: SweepFile, folder: SweepFolder, store: TrialStore, task: Task, meter: Meter, progress: Progress
 ) -> int:
     """Times what is near the front; how many stayed too noisy."""
-    points = searched_points(points_of(store.records(), folder.measured()), sweep.constraints)
+    points = searched_points(points_of(store.records_so_far(), folder.measured()), sweep.constraints)
     near = near_front([point for point in points if point.network is not None], progress.axes)
     untimed = [point for point in near if not _timed(point, meter.timing)]
     if not untimed:
@@ -149,7 +152,7 @@ def _time(
     largest = meter.timing.throughput_batch
     quiet = {name: records for name, records in measured.items() if any(r["batch"] == largest for r in records)}
     folder.note({point: {"latency": records} for point, records in quiet.items()})
-    _tell_expectation(points_of(store.records(), folder.measured()), progress)
+    _tell_expectation(points_of(store.records_so_far(), folder.measured()), progress)
     return len(untimed) - len(quiet)
 
 
@@ -230,7 +233,8 @@ def _run_of(ledger: "Ledger", store: TrialStore, point: Point) -> str:
     """The trial's MLflow run, logged now if its projection has lagged so far."""
     if (known := ledger.run_of(point.trial)) is not None:
         return known
-    record = store.folder(point.trial).record()
+    trial = store.folder(point.trial)
+    record = trial.record() or trial.so_far()
     assert record is not None, "a point without a record"
     return ledger.log_trial(record)
 

@@ -5,6 +5,7 @@ index/points.jsonl    the points whole, a line each
 
 It is one more projection of the records, and nothing but that: rows count only while their record has the size and the
 time that they name, as in git's own index; what is newer is read from the records, and what is damaged is made again.
+What trials without a record have found so far is read each time.
 What was measured after a record (latencies, test accuracy, versions) is never in it.
 """
 
@@ -92,14 +93,15 @@ class FrontierIndex:
         try:
             return self._telling(objectives, constraints, timed, save)
         except (DamagedError, OSError):  # nothing can be written here, or somebody writes at the same time
-            points = [point for record in self.store.records() for point in record.points]
+            points = [point for record in self.store.records_so_far() for point in record.points]
             return points, len(points)
 
     def _telling(
         self, objectives: Objectives, constraints: Sequence[Constraint], timed: Collection[str], save: bool
     ) -> tuple[list[Point], int]:
         table = self._read()
-        stamps = self.store.stamps()
+        at_work = {number: self.store.folder(number).so_far() for number in self.store.unfinished()}
+        stamps = self.store.stamps()  # after what is at work: a trial may end meanwhile
         whole, (table, newer) = len(table), _current(table, stamps)
         if save and whole and not len(table):  # of records that are all gone or copied anew
             self._remove()
@@ -112,15 +114,16 @@ class FrontierIndex:
                 self._append([(record, stamps[number]) for number, record in added.items()])
         mine = _points_of(table)
         chosen = mine[_telling_rows(mine, objectives, constraints, timed)]
-        points = [*self._texts(chosen), *(point for record in added.values() for point in record.points)]
-        places = {number: {point.cut: at for at, point in enumerate(r.points)} for number, r in added.items()}
+        fresh = {n: record for n, record in at_work.items() if record is not None and n not in stamps} | added
+        points = [*self._texts(chosen), *(point for record in fresh.values() for point in record.points)]
+        places = {number: {point.cut: at for at, point in enumerate(r.points)} for number, r in fresh.items()}
         read = {(int(row["trial"]), str(row["cut"], "ascii")): int(row["place"]) for row in chosen}
 
         def order(point: Point) -> tuple[int, int]:
-            fresh = places.get(point.trial)
-            return point.trial, read[point.trial, point.cut] if fresh is None else fresh[point.cut]
+            own = places.get(point.trial)
+            return point.trial, read[point.trial, point.cut] if own is None else own[point.cut]
 
-        return sorted(points, key=order), len(mine) + sum(len(record.points) for record in added.values())
+        return sorted(points, key=order), len(mine) + sum(len(record.points) for record in fresh.values())
 
     def _read(self) -> Table:
         """All rows as they were written. Raises DamagedError."""

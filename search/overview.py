@@ -28,6 +28,11 @@ class Tally:
     def __post_init__(self) -> None:
         self.account = Account(self.sweep.budget, self.sweep.resources)
 
+    @property
+    def ended(self) -> int:
+        """How many trials have an outcome, whichever."""
+        return self.done + self.stopped + self.failed
+
     def take(self, record: TrialRecord) -> None:
         """Counts a record in."""
         self.account.take(record, ())

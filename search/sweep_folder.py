@@ -203,7 +203,7 @@ def sweep_in(home: Home, name: str) -> SweepFolder:
     return folder
 
 
-def points_of(records: Iterator[TrialRecord], measured: Mapping[str, Mapping[str, Any]]) -> list[Point]:
+def points_of(records: Iterable[TrialRecord], measured: Mapping[str, Mapping[str, Any]]) -> list[Point]:
     """All points of the records, with what was measured of them later."""
     return with_measured((point for record in records for point in record.points), measured)
 

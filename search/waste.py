@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sparsweep.trainables.record import TrialFolder, TrialStore
+from sparsweep.trainables.record import SO_FAR, TrialFolder, TrialStore
 
 _BESIDE = re.compile(r"\..+\.\d+\.\d+|checkpoint\.\d+|\.now\..+")
 """Names under which files are written before they are renamed into place."""
@@ -85,7 +85,9 @@ def _of_attempt(attempt: Path, needed: set[str]) -> Iterator[Waste]:
     for path in sorted(attempt.iterdir()):
         network = f"{attempt.name}/{path.stem}"
         of_network = path.suffix in (".safetensors", ".json") and path.name != "result.json"
-        if of_network and network not in needed:
+        if path.name == SO_FAR:
+            yield _waste(path, "what a finished trial had found so far")
+        elif of_network and network not in needed:
             yield _waste(path, "network that its record does not keep")
         elif path.name.startswith("checkpoint"):
             yield _waste(path, "checkpoint of a finished trial")

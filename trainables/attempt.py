@@ -3,6 +3,9 @@
 The checkpoint is written at the latest every 10 s of work and on SIGTERM, whole or not at all (renamed into place). A
 new attempt goes on from the newest readable checkpoint of the older ones. An attempt that sees a newer one is fenced:
 it stops, and nothing that it writes counts.
+
+What a trial has found is shown while it is at work: its points are on the frontier a second after they were measured,
+and stay there if the trial is broken off.
 """
 
 import os
@@ -13,9 +16,9 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -25,12 +28,23 @@ from sparsweep.trainables.compact.removal import InexactCompactionError
 from sparsweep.trainables.judgement import LENIENT, Judge
 from sparsweep.trainables.measures.device import device_label
 from sparsweep.trainables.point import Point, by_training
-from sparsweep.trainables.record import BEGAN, State, StorageFullError, TrialFolder, TrialRecord, is_full, now_ms
+from sparsweep.trainables.record import (
+    BEGAN,
+    SO_FAR,
+    State,
+    StorageFullError,
+    TrialFolder,
+    TrialRecord,
+    is_full,
+    now_ms,
+)
 from sparsweep.trainables.repeats import Ended, plan_of, with_spread
 from sparsweep.trainables.training import CompileError, DivergedError
 from sparsweep.trainables.trial import Trial, TrialPlan
 
 CHECKPOINT_EVERY_S = 10.0
+SHOW_EVERY_S = 1.0
+"""New points are shown at most so often before the trial ends."""
 
 
 PREEMPTED = "preempted"
@@ -73,6 +87,7 @@ class Attempt:
     lost: str | None = None
     """Why the present training, not the first, has failed."""
     saved_at: float = field(default_factory=time.monotonic)
+    shown_at: float = field(default_factory=time.monotonic)
 
     @classmethod
     def begin(cls, plan: TrialPlan, folder: TrialFolder, device: str = "cpu") -> "Attempt":
@@ -128,6 +143,8 @@ class Attempt:
                 raise PreemptedError("told to end (SIGTERM); the checkpoint is written")
             if time.monotonic() - self.saved_at > CHECKPOINT_EVERY_S:
                 self.save()
+            elif time.monotonic() - self.shown_at > SHOW_EVERY_S and any(p.at_ms is None for p in self.trial.points):
+                self.show()
             limit, spent = self.trial.options.time_limit, sum(self.trial.seconds.values())
             if 0 < limit < spent:
                 raise TimeLimitError(f"time limit: {spent:.0f} s of work, allowed {limit:g} s")
@@ -155,7 +172,11 @@ class Attempt:
         return True
 
     def save(self) -> None:
-        """Writes the checkpoint, whole or not at all. Raises FencedError if this attempt no longer counts."""
+        """Writes the checkpoint, whole or not at all, and shows what it holds.
+
+        Raises:
+            FencedError: this attempt no longer counts.
+        """
         if self.folder.newest_attempt() > self.number:
             raise FencedError(f"attempt {self.number} at trial {self.trial.plan.number} was taken over")
         path = self.folder.attempt(self.number) / "checkpoint.pt"
@@ -163,6 +184,17 @@ class Attempt:
         torch.save({**self.trial.state(), "ended": self.ended.as_text()}, beside)
         beside.replace(path)
         self.saved_at = time.monotonic()
+        self.show()
+
+    def show(self) -> None:
+        """Lets others see what was found so far; points of a setting that may be repeated wait for the repetitions."""
+        now = now_ms()
+        alone = self.plan.seeds == 1
+        if alone:
+            self.trial.points[:] = map(partial(_seen, now), self.trial.points)
+        with suppress(OSError):  # a full disk: the next checkpoint tells of it
+            self.folder.show(self._record("unfinished", None, tuple(self.trial.points) if alone else ()))
+        self.shown_at = time.monotonic()
 
     def commit(self) -> TrialRecord:
         """Commits the finished trial, keeps the networks near each training's own front, drops the rest.
@@ -173,7 +205,8 @@ class Attempt:
         whole = self.ended if self.lost else self.ended.and_(self.trial)
         found = with_spread(whole.points, self.ended.trainings + 1, failed=int(self.lost is not None))
         worth = {point.id for training in by_training(found) for point in own_front(training)}
-        points = tuple(point if point.id in worth else point.with_(network=None) for point in found)
+        kept = (point if point.id in worth else point.with_(network=None) for point in found)
+        points = tuple(map(partial(_seen, now_ms()), kept))
         reason = self.lost or whole.ended_early
         record = self._record("stopped" if reason is not None and not points else "done", reason, points)
         self._commit(record)
@@ -194,6 +227,8 @@ class Attempt:
     def _commit(self, record: TrialRecord) -> None:
         if not self.folder.commit(record):
             raise FencedError(f"attempt {self.number} at trial {record.number} was taken over")
+        for number in range(1, self.number + 1):
+            (self.folder.attempt(number) / SO_FAR).unlink(missing_ok=True)
 
     def _record(self, state: State, reason: str | None, points: tuple[Point, ...]) -> TrialRecord:
         plan, whole = self.plan, self.ended.and_(self.trial)
@@ -276,6 +311,11 @@ def reason_of(fault: BaseException) -> str:
     if isinstance(fault, MemoryError | torch.OutOfMemoryError) or any(sign in text for sign in NO_MEMORY):
         return f"out of memory: {text or type(fault).__name__}"
     return f"error: {type(fault).__name__}: {text}"
+
+
+def _seen(at_ms: int, point: Point) -> Point:
+    """The point, seen at the latest now."""
+    return point if point.at_ms is not None else point.with_(at_ms=at_ms)
 
 
 def own_front(points: Sequence[Point]) -> list[Point]:

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
 from sparsweep.spaces.space import Value
@@ -117,6 +117,9 @@ class Point:
     model_version: str | None = None
     spread: Spread | None = None
     """Over all trainings of the setting; None where it was trained with one seed."""
+    at_ms: int | None = field(default=None, compare=False)
+    """Milliseconds since 1970 at which others could first see it, by the trial's clock; None before that, and in
+    records of before this was kept."""
 
     def __post_init__(self) -> None:
         originals = {n: getattr(self, n) for n in ("dense_macs", "dense_size_bytes")}

@@ -4,10 +4,13 @@ Layout under a sweep's storage folder:
 
     trials/00007/setting.json            what was proposed (number, setting, seed)
     trials/00007/attempt-1/              working folder of one attempt: checkpoint, networks
+    trials/00007/attempt-1/so_far.json   what it has found, while it is at work
     trials/00007/result.json             the committed record; it names the attempt whose networks count
 
 A commit is an exclusive hard link of a finished file: the first attempt to commit wins, a later or older writer
 changes nothing and is told so. An attempt that sees a newer attempt's folder is fenced and does not commit at all.
+
+Until then `so_far.json` has the same layout, is replaced as points come, and counts only while there is no record.
 """
 
 import contextlib
@@ -29,7 +32,7 @@ from sparsweep.trainables.point import Point
 AGAIN = "put a copy back, or delete it, and sparsweep resume runs the trial again"
 """What to do about a damaged record."""
 
-State = Literal["done", "failed", "stopped"]
+State = Literal["done", "failed", "stopped", "unfinished"]
 
 SCHEMA = 1
 """Version of the record's layout; a record of another version is refused, never half-read."""
@@ -62,6 +65,9 @@ class Rung:
 @dataclass(frozen=True, kw_only=True)
 class TrialRecord:
     """The outcome of one trial. A failed or stopped one has a reason and no points.
+
+    An unfinished one is no outcome and never committed: it is what a trial has found so far, which ended last when it
+    was written.
 
     Stopped is a trial that was not worth going on with. Of one whose descent alone was cut short the points count and
     the state is done; the reason then says where it ended.
@@ -133,6 +139,10 @@ def confined(point: Point) -> Point:
     if not _CUT.fullmatch(point.cut):
         raise ValueError(f"cut {point.cut[:60]!r} is not a name: it must be letters, digits, - and _")
     return point
+
+
+SO_FAR = "so_far.json"
+"""File in an attempt's folder: a TrialRecord that is unfinished."""
 
 
 BEGAN = "began"
@@ -238,6 +248,8 @@ class TrialFolder:
 
     def commit(self, record: TrialRecord) -> bool:
         """True if this record is now the trial's; False if a newer attempt exists or another one was committed."""
+        if record.state == "unfinished":
+            raise ValueError(f"trial {record.number} is unfinished: only an outcome is committed")
         if self.newest_attempt() > record.attempt:
             return False
         finished = self.attempt(record.attempt) / "result.json"
@@ -255,16 +267,49 @@ class TrialFolder:
             content = read_whole(path, AGAIN)
         except FileNotFoundError:
             return None
+        return self._record_from(content, path)
+
+    def _record_from(self, content: Mapping[str, Any], path: Path) -> TrialRecord:
         try:
             record = TrialRecord.from_json(content)
-            for attempt in {point.network.partition("/")[0] for point in record.points if point.network is not None}:
-                if (self.path / attempt).is_symlink():
-                    raise ValueError(
-                        f"{self.path / attempt} is a link: networks are read from a trial's own folder only"
-                    )
-            return record
         except (KeyError, TypeError, AttributeError) as fault:
             raise ValueError(f"{path} is damaged ({type(fault).__name__}: {fault}): {AGAIN}") from fault
+        for attempt in {point.network.partition("/")[0] for point in record.points if point.network is not None}:
+            if (self.path / attempt).is_symlink():
+                raise ValueError(f"{self.path / attempt} is a link: networks are read from a trial's own folder only")
+        return record
+
+    def show(self, record: TrialRecord) -> None:
+        """Replaces what the trial is known to have found so far. A machine that goes down may take the last of it."""
+        path = self.attempt(record.attempt) / SO_FAR
+        beside = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
+        beside.write_text(json.dumps(record.as_json(), allow_nan=False), encoding="utf-8")
+        beside.replace(path)
+
+    def so_far(self) -> TrialRecord | None:
+        """What a trial without a record had found when it last said so; None where it has said nothing.
+
+        It is of the newest attempt that has said anything: that one went on where the older ones were.
+        """
+        for path in self._said_so_far():
+            with contextlib.suppress(OSError, ValueError):  # damaged, or gone meanwhile: the trial may say it again
+                record = self._record_from(read_whole(path, AGAIN), path)
+                if record.state == "unfinished":
+                    return record
+        return None
+
+    def _said_so_far(self) -> list[Path]:
+        """Newest first."""
+        found = [(int(path.parent.name.split("-")[1]), path) for path in self.path.glob(f"attempt-*/{SO_FAR}")]
+        return [path for _, path in sorted(found, reverse=True)]
+
+    def stamp_so_far(self) -> tuple[int, int] | None:
+        """When what it has found so far was last written, in ns, and the file's size; None where there is nothing."""
+        for path in self._said_so_far():
+            with contextlib.suppress(OSError):
+                found = path.stat()
+                return found.st_mtime_ns, found.st_size
+        return None
 
 
 def _lived_s(attempt: Path) -> float:
@@ -309,8 +354,20 @@ class TrialStore:
             os.close(folder)
         return stamps
 
+    def unfinished(self) -> list[int]:
+        """Numbers of the trials without a record, ascending."""
+        ended = self.stamps().keys()
+        return [number for number in self.numbers() if number not in ended]
+
     def records(self) -> Iterator[TrialRecord]:
         """Committed records by ascending number."""
         for number in self.numbers():
             if (record := self.folder(number).record()) is not None:
                 yield record
+
+    def records_so_far(self) -> list[TrialRecord]:
+        """All records by ascending number, and of the trials without one what they have found so far."""
+        shown = {number: self.folder(number).so_far() for number in self.unfinished()}
+        ended = {record.number: record for record in self.records()}  # after what is shown: a trial may end meanwhile
+        found = {number: record for number, record in shown.items() if record is not None} | ended
+        return [found[number] for number in sorted(found)]

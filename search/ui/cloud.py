@@ -1,6 +1,7 @@
 """All points of one sweep as columns, kept up to date from its records: what the page draws.
 
 The records are the truth, and only those that are new are read; the frontier is the one that the command line shows.
+What trials at work have found so far stands among the rest and makes way for their records.
 Nothing here asks the driver of a running sweep for anything.
 """
 
@@ -19,7 +20,7 @@ from sparsweep.search.overview import Tally
 from sparsweep.search.sweep_folder import SweepFolder, Where, points_of, with_measured
 from sparsweep.spaces.sweep_file import SweepFile
 from sparsweep.trainables.point import Point
-from sparsweep.trainables.record import TrialRecord
+from sparsweep.trainables.record import TrialRecord, TrialStore
 
 FIGURES = (
     "accuracy", "test_accuracy", "sparsity", "layer_sparsity", "macs_removed", "size_removed", "speedup", "latency_ms",
@@ -67,6 +68,8 @@ class Cloud:
     tally: Tally | None = None
     """Of the records that were read; None before the first look."""
     _stamps: dict[int, Stamp] = field(default_factory=dict, repr=False)
+    _at_work: dict[int, Stamp] = field(default_factory=dict, repr=False)
+    """By trial without a record what it was last seen to have found."""
     _measured: tuple[int, Mapping[str, Mapping[str, Any]]] = field(default=(0, {}), repr=False)
     _rows: dict[str, int] = field(default_factory=dict, repr=False)
     """By point id its row."""
@@ -87,18 +90,30 @@ class Cloud:
         """
         with self._lock:
             sweep, where = self.folder.read()
-            stamps = self.folder.store(where).stamps()
+            store = self.folder.store(where)
+            at_work = {number: store.folder(number).stamp_so_far() for number in store.unfinished()}
+            stamps = store.stamps()  # after what is at work: a trial may end meanwhile
+            shown = {number: at for number, at in at_work.items() if at is not None and number not in stamps}
             measured_ns = self._measured_ns()
             if any(stamps.get(number) != stamp for number, stamp in self._stamps.items()):
                 self._begin_anew()
             new = sorted(stamps.keys() - self._stamps.keys())
-            if not new and measured_ns == self._measured[0] and self.version:
+            if not new and shown == self._at_work and measured_ns == self._measured[0] and self.version:
                 return False
             self.version += 1
+            changed = {number: at for number, at in shown.items() if self._at_work.get(number) != at}
             added_only = self.count > 0 and measured_ns == self._measured[0] and self.rewritten < self.version
+            added_only = added_only and not changed and shown.keys() == self._at_work.keys()
             if measured_ns != self._measured[0]:
                 self._measure(measured_ns)
+            if self._superseded(store, shown):
+                self._begin_anew()
+                new, changed = sorted(stamps), shown
             points = self._read(sweep, where, {number: stamps[number] for number in new})
+            for number in changed:
+                if (record := store.folder(number).so_far()) is not None:
+                    self._show(record)
+            self._at_work = shown
             if added_only and not self.damaged and "latency_ms" not in sweep.objectives.directions:
                 self._add_to_front(sweep, points)
             else:
@@ -109,10 +124,31 @@ class Cloud:
     def _begin_anew(self) -> None:
         """Some record is gone, or another one: nothing that was read counts."""
         self.rewritten = self.version + 1
-        for known in (self.trials, self.columns, self.history, self.damaged, self._stamps, self._rows):
+        for known in (
+            self.trials, self.columns, self.history, self.damaged, self._stamps, self._at_work, self._rows
+        ):  # fmt: skip
             known.clear()
         self._live = self.tally = None
         self._volume = LiveFront(self._volume.axis)
+
+    def _superseded(self, store: TrialStore, shown: Mapping[int, Stamp]) -> bool:
+        """Whether something that was shown of a trial at work is not in its record, or not among what it shows now."""
+        for number, stamp in self._at_work.items():
+            if shown.get(number) == stamp:
+                continue
+            try:
+                now = store.folder(number).record() or store.folder(number).so_far()
+            except ValueError:
+                return True
+            cuts = {point.id for point in now.points} if now else set()
+            if any(name not in cuts for name in self._rows if name.startswith(f"{number:05d}/")):
+                return True
+        return False
+
+    def _show(self, record: TrialRecord) -> None:
+        """Takes in what a trial at work has found so far."""
+        self.trials[record.number] = _line(record)
+        self._put_all(record)
 
     def _measured_ns(self) -> int:
         with suppress(OSError):
@@ -129,9 +165,11 @@ class Cloud:
             self.rewritten = self.version
         _, where = self.folder.read()
         for number in trials:
-            if (record := self.folder.store(where).folder(number).record()) is not None:
+            trial = self.folder.store(where).folder(number)
+            if (record := trial.record() or trial.so_far()) is not None:
                 for point in with_measured(record.points, now):
-                    self._put(self._rows[point.id], point)
+                    if point.id in self._rows:
+                        self._put(self._rows[point.id], point)
 
     def _read(self, sweep: SweepFile, where: Where, stamps: Mapping[int, Stamp]) -> list[Point]:
         """Takes in the records with these stamps; their points."""
@@ -153,21 +191,21 @@ class Cloud:
     def _take(self, record: TrialRecord, sweep: SweepFile) -> list[Point]:
         assert self.tally is not None
         self.tally.take(record)
-        self.trials[record.number] = TrialLine(
-            number=record.number, method=record.method, setting=dict(record.setting), state=record.state,
-            reason=record.reason, started_ms=record.started_ms, ended_ms=record.ended_ms,
-        )  # fmt: skip
+        self.trials[record.number] = _line(record)
         if self._live is None:
             self._live = LiveFront(search_axes(sweep.objectives.directions))
         volume = self._live.take(record.points) if record.points else self._live.headline
         if len(self.history) > 1 and self.history[-2][2] == self.history[-1][2]:
             self.history.pop()  # only where it grew, and as it is now
-        self.history.append((len(self.trials), record.ended_ms, volume))
+        self.history.append((self.tally.ended, record.ended_ms, volume))
         self._volume.take(record.points)
+        return self._put_all(record)
+
+    def _put_all(self, record: TrialRecord) -> list[Point]:
+        """A record's points into their rows, each of which it keeps; they are returned as they are measured now."""
         points = with_measured(record.points, self._measured[1])
         for point in points:
-            row = self._rows.setdefault(point.id, len(self._rows))
-            self._put(row, point)
+            self._put(self._rows.setdefault(point.id, len(self._rows)), point)
         return points
 
     def _put(self, row: int, point: Point) -> None:
@@ -184,14 +222,15 @@ class Cloud:
             column = self.columns.setdefault(name, [])
             if row == len(column):
                 column.append(value)
-            else:
+            elif column[row] != value:
                 column[row] = value
+                self.rewritten = self.version
 
     def _find_front(self, sweep: SweepFile, where: Where) -> None:
         """As the command line finds it; where a record is damaged, of those that can be read."""
         if self.damaged:
             store = self.folder.store(where)
-            whole = (store.folder(number).record() for number in self.trials)
+            whole = (store.folder(number).record() or store.folder(number).so_far() for number in self.trials)
             points = points_of((record for record in whole if record is not None), self._measured[1])
             found = frontier_over(points, sweep, self.folder.name)
         else:
@@ -231,6 +270,13 @@ class Cloud:
 def as_json(data: Any) -> bytes:
     """Without what JSON has not, and without spaces."""
     return json.dumps(data, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _line(record: TrialRecord) -> TrialLine:
+    return TrialLine(
+        number=record.number, method=record.method, setting=dict(record.setting), state=record.state,
+        reason=record.reason, started_ms=record.started_ms, ended_ms=record.ended_ms,
+    )  # fmt: skip
 
 
 def _plain(line: TrialLine) -> dict[str, Any]:

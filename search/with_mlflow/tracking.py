@@ -99,19 +99,25 @@ class Ledger:
         """One nested run with all of the record: parameters, curves, cuts, state and reason.
 
         Args:
-            record: The committed record; all timestamps are its own.
+            record: The committed record, or what a trial that was broken off had found so far, which its record
+                completes if there ever is one; all timestamps are its own.
             curve_value: Hypervolume of the trial's own curve, logged as `curve_hypervolume`.
 
         Returns:
             The trial's run.
         """
         tag = f"{self.sweep}/{record.number:05d}"
-        run_id, ended = self._child(tag) or (self._create(tag, record), False)
+        if (known := self._child(tag)) is None:
+            run_id, ended = self._create(tag, record), False
+        else:
+            run_id, ended = known
         if not ended:
+            for name, text in tags_of(record).items() if known else ():  # it was made of what was found by then
+                self.client.set_tag(run_id, name, text)
             _log(self.client, run_id, metrics=metrics_of(record, curve_value), params=params_of(record))
-            status = {"done": "FINISHED", "stopped": "KILLED"}.get(record.state, "FAILED")
+            status = {"done": "FINISHED", "stopped": "KILLED", "unfinished": "KILLED"}.get(record.state, "FAILED")
             self.client.set_terminated(run_id, status, end_time=record.ended_ms)
-            self._children[tag] = (run_id, True)
+            self._children[tag] = (run_id, record.state != "unfinished")
         return run_id
 
     def run_of(self, trial: int) -> str | None:

@@ -38,7 +38,7 @@ def metrics_of(record: TrialRecord, curve_value: float | None) -> "list[Metric]"
         way, _, at = point.cut.rpartition("-")
         where, step = ("-".join(filter(None, ("cut", way))), int(at)) if at.isdigit() else (point.cut, 0)
         for name in ("accuracy", "sparsity", "macs_removed"):
-            rows.append((f"{where}/{name}", getattr(point, name), record.ended_ms, step))
+            rows.append((f"{where}/{name}", getattr(point, name), point.at_ms or record.ended_ms, step))
         if point.spread and point.training == 0 and (deviation := point.spread.deviation("accuracy")) is not None:
             rows.append((f"{where}/accuracy_deviation", deviation, record.ended_ms, step))
     reached = [point.accuracy for point in record.points] or [epoch.accuracy for epoch in record.epochs]

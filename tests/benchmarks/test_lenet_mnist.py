@@ -244,7 +244,7 @@ def test_how_many_trials_a_sweep_has_is_no_other_setting(tmp_path: Path, monkeyp
 
 def test_every_sweep_of_the_folder_is_one() -> None:
     found = campaigns(NETWORKS)
-    assert len(found) == 18
+    assert len(found) == 19
     for campaign in found:
         sweep = load_sweep(str(campaign.file), catalogue())
         assert (sweep.name, sweep.task.network, sweep.seeds) == (campaign.name, campaign.network, 3)

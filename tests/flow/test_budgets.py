@@ -55,6 +55,40 @@ def test_a_sweep_that_has_spent_its_money_ends_and_goes_on_with_more(shell: Shel
     assert state_of(shell)["spent"] == after["spent"]
 
 
+BROKEN_OFF = """
+name: limited
+task: {network: lenet-digits, data: digits}
+space: {granularity: filter}
+budget: {trials: 2, epochs: 1, cost: 12, cost_per_hour: {cpu: 3600}}
+timing: none
+trial: {cuts: 4, finetune_epochs: 100}
+"""
+
+
+def test_what_trials_had_found_when_they_were_broken_off_is_on_the_frontier(shell: Shell) -> None:
+    (shell.folder / "limited.yaml").write_text(BROKEN_OFF)
+    ended = shell.run("run", "limited.yaml")
+    assert ended.returncode == 0, ended.stderr
+    assert "at work were broken off" in ended.stdout
+    assert "registered models:/limited@" in ended.stdout
+    state = state_of(shell)
+    assert state["done"] == 0
+    front = json.loads(shell.run("frontier", "limited", "--json").stdout)["points"]
+    assert front
+    assert all(point["model_version"] and point["test_accuracy"] > 0.5 for point in front)
+    log = shell.run("logs", f"limited/{front[0]['trial']:05d}").stdout
+    assert ": unfinished" in log
+    assert f"cut {front[0]['cut']}: accuracy" in log
+    resumed = shell.run("resume", "limited", "--cost", "100000")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "the search has ended: all 2 trials have ended" in resumed.stdout
+    tested = json.loads((shell.home / "sweeps/limited/measured.json").read_text())
+    after = json.loads(shell.run("frontier", "limited", "--json").stdout)["points"]
+    assert all(tested[f"{p['trial']:05d}/{p['cut']}"]["model_version"] == p["model_version"] for p in (*front, *after))
+    assert len(after) > 0
+    assert not list((shell.home / "sweeps/limited").rglob("so_far.json"))
+
+
 def test_a_plateau_ends_a_sweep_on_ray_and_a_constraint_that_nothing_meets_is_told_once(shell: Shell) -> None:
     # the hypervolume cannot more than double over three trials once there is any to speak of
     said = run(shell, "patience: 3, min_growth: 1")

@@ -4,6 +4,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,14 @@ def taken(folder: SweepFolder, record: TrialRecord) -> None:
     folder.index(HERE).take(record)
 
 
+def shown(folder: SweepFolder, record: TrialRecord) -> None:
+    """Has a trial that is at work show the record's points."""
+    trial = folder.store(HERE).folder(record.number)
+    if trial.newest_attempt() == 0:
+        trial.claim_attempt()
+    trial.show(replace(record, state="unfinished"))
+
+
 def ids(folder: SweepFolder) -> list[str]:
     front, _ = frontier_indexed(sweep_of(), folder, HERE)
     return [each.id for each in front.points]
@@ -79,10 +88,10 @@ TRIALS = st.lists(st.lists(ROWS, max_size=4), max_size=6)
 
 
 @settings(max_examples=150, deadline=None)
-@given(TRIALS, st.sampled_from(OBJECTIVES), st.sampled_from(RULES), st.integers(0, 6), st.randoms())
+@given(TRIALS, st.sampled_from(OBJECTIVES), st.sampled_from(RULES), st.integers(0, 6), st.integers(0, 2), st.randoms())
 def test_the_frontier_is_the_one_that_is_computed_afresh(
     trials: list[list[tuple[float, float, bool, float | None]]], objectives: Objectives, rules: tuple[str, ...],
-    in_index: int, chance: Any,
+    in_index: int, at_work: int, chance: Any,
 ) -> None:  # fmt: skip
     with tempfile.TemporaryDirectory() as name:
         folder, notes = SweepFolder(Path(name) / "digits"), {}
@@ -98,7 +107,9 @@ def test_the_frontier_is_the_one_that_is_computed_afresh(
             records.append(make_record(number, *points, reason=None if points else "diverged"))
         chance.shuffle(records)
         for at, record in enumerate(records):
-            if at < in_index:
+            if at < at_work and record.state == "done":
+                shown(folder, record)
+            elif at < in_index:
                 taken(folder, record)
             else:
                 commit(folder.store(HERE), record)
@@ -119,6 +130,39 @@ def test_what_the_index_lacks_is_read_once(folder: SweepFolder, monkeypatch: pyt
     commit(folder.store(HERE), make_record(2, point(2, "00", 0.7, 0.7)))
     assert ids(folder) == ["00000/00", "00002/00", "00001/00"]
     monkeypatch.setattr(TrialFolder, "record", unread)
+    assert ids(folder) == ["00000/00", "00002/00", "00001/00"]
+
+
+def test_what_a_trial_at_work_has_found_counts_until_its_record_does(folder: SweepFolder) -> None:
+    shown(folder, make_record(2, point(2, "00", 0.7, 0.7)))
+    assert ids(folder) == ["00000/00", "00002/00", "00001/00"]
+    shown(folder, make_record(2, point(2, "00", 0.7, 0.7), point(2, "01", 0.6, 0.8)))
+    assert ids(folder) == ["00000/00", "00002/00", "00002/01", "00001/00"]
+    folder.store(HERE).folder(2).commit(make_record(2, point(2, "00", 0.7, 0.7, kept=False), point(2, "01", 0.6, 0.8)))
+    assert ids(folder) == ["00000/00", "00002/01", "00001/00"]
+
+
+def test_what_a_trial_had_found_before_it_failed_does_not_count(folder: SweepFolder) -> None:
+    shown(folder, make_record(2, point(2, "00", 0.7, 0.7)))
+    folder.store(HERE).folder(2).commit(make_record(2, reason="diverged: the loss is nan"))
+    assert ids(folder) == ["00000/00", "00001/00"]
+
+
+def test_a_trial_that_ends_while_the_frontier_is_made_is_not_missed(
+    folder: SweepFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = make_record(2, point(2, "00", 0.7, 0.7))
+    shown(folder, record)
+    look = TrialFolder.so_far
+
+    def ends_now(self: TrialFolder) -> TrialRecord | None:
+        found = look(self)
+        if self.commit(record):
+            (self.attempt(1) / "so_far.json").unlink()
+        return found
+
+    monkeypatch.setattr(TrialFolder, "so_far", ends_now)
+    assert ids(folder) == ["00000/00", "00002/00", "00001/00"]
     assert ids(folder) == ["00000/00", "00002/00", "00001/00"]
 
 

@@ -7,7 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.client import HTTPConnection
 from pathlib import Path
 from random import Random
@@ -27,7 +27,7 @@ from sparsweep.trainables.record import TrialRecord
 from sparsweep.trainables.repeats import with_spread
 from tests.search.points import make_latency, make_point
 from tests.search.records import commit, make_record
-from tests.search.test_frontier_index import sweep_of
+from tests.search.test_frontier_index import shown, sweep_of
 
 HERE = Where()
 
@@ -314,6 +314,31 @@ def test_new_points_are_told_as_they_come(site: Site) -> None:
     assert (told["points"]["since"], told["points"]["count"]) == (3, 4)
     assert told["points"]["columns"]["accuracy"] == [0.95]
     assert told["points"]["front"] == [3], "it dominates all others"
+
+
+def test_what_a_trial_at_work_has_found_is_told_and_makes_way_for_its_record(site: Site) -> None:
+    _, before = site.ask("/api/sweeps/digits/points")
+    record = make_record(3, kept(3, "00", 0.6, 0.7), kept(3, "01", 0.95, 0.95), ended_s=5.0)
+    shown(site.folder, replace(record, points=record.points[:1]))
+    _, found = site.ask("/api/sweeps/digits/points")
+    assert (found["count"], found["columns"]["cut"][3], found["front"]) == (4, "00", [0, 3, 2])
+    assert found["version"] > before["version"]
+    assert site.ask("/api/sweeps/digits/points")[1]["version"] == found["version"], "nothing is new"
+    assert site.ask("/api/sweeps/digits/points/3/00")[1]["figures"]["accuracy"] == 0.6
+    shown(site.folder, record)
+    _, found = site.ask("/api/sweeps/digits/points")
+    assert (found["count"], found["front"]) == (5, [4])
+    assert site.folder.store(HERE).folder(3).commit(replace(record, points=(record.points[0].with_(network=None),)))
+    _, found = site.ask("/api/sweeps/digits/points")
+    assert (found["count"], found["front"]) == (4, [0, 2]), "as in a record of an attempt that went another way"
+    assert site.ask("/api/sweeps/digits")[1]["history"][-1]["trials"] == 4
+
+
+def test_what_a_trial_had_found_before_it_failed_is_gone(site: Site) -> None:
+    shown(site.folder, make_record(3, kept(3, "00", 0.6, 0.7)))
+    assert site.ask("/api/sweeps/digits/points")[1]["count"] == 4
+    assert site.folder.store(HERE).folder(3).commit(make_record(3, reason="diverged: the loss is nan"))
+    assert site.ask("/api/sweeps/digits/points")[1]["count"] == 3
 
 
 def test_who_has_another_version_is_told_to_read_all_anew(site: Site) -> None:

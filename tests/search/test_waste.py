@@ -28,7 +28,15 @@ def test_a_finished_trial_keeps_its_record_and_the_networks_that_it_names(tmp_pa
     folder.claim_attempt()
     folder.claim_attempt()
     write(folder.path / "attempt-1" / "checkpoint.pt", 1000)
-    for name in ("03.safetensors", "03.json", "04.safetensors", "04.json", "checkpoint.pt", "checkpoint.4711"):
+    for name in (
+        "03.safetensors",
+        "03.json",
+        "04.safetensors",
+        "04.json",
+        "checkpoint.pt",
+        "checkpoint.4711",
+        "so_far.json",
+    ):
         write(folder.path / "attempt-2" / name)
     assert folder.commit(replace(make_record(0, kept), attempt=2))
     waste = found(tmp_path)
@@ -38,6 +46,7 @@ def test_a_finished_trial_keeps_its_record_and_the_networks_that_it_names(tmp_pa
         "trials/00000/attempt-2/04.json": 10,
         "trials/00000/attempt-2/checkpoint.pt": 10,
         "trials/00000/attempt-2/checkpoint.4711": 10,
+        "trials/00000/attempt-2/so_far.json": 10,
     }
     for each in waste.values():
         each.remove()
@@ -56,6 +65,7 @@ def test_an_unfinished_trial_keeps_the_checkpoint_that_it_goes_on_from(tmp_path:
     write(folder.path / "attempt-1" / "checkpoint.pt")
     write(folder.path / "attempt-2" / "checkpoint.pt")
     write(folder.path / "attempt-1" / "00.json")
+    write(folder.path / "attempt-2" / "so_far.json")
     assert set(found(tmp_path)) == {"trials/00003/attempt-1/checkpoint.pt"}
 
 

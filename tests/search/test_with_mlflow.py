@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -205,6 +206,24 @@ def test_a_half_logged_trial_is_completed(uri: str, tmp_path: Path, monkeypatch:
     run_id = opened(uri, tmp_path, some_facts("half")).log_trial(a_record(3))
     assert [(run.info.run_id, run.info.status) for run in children(ledger)] == [(run_id, "FINISHED")]
     assert len(history(ledger, run_id, "loss")) == 3
+
+
+def test_a_trial_that_was_broken_off_is_completed_by_its_record(uri: str, tmp_path: Path) -> None:
+    whole = a_record()
+    seen = tuple(point.with_(at_ms=START + 400 + at) for at, point in enumerate(whole.points))
+    broken = replace(whole, state="unfinished", points=seen[:2], ended_ms=START + 500)
+    ledger = Ledger.open(tracking_uri=uri, artifact_root=str(tmp_path / "artifacts"), facts=some_facts("broken"))
+    run_id = ledger.log_trial(broken)
+    run = ledger.client.get_run(run_id)
+    assert (run.info.status, run.data.tags["sparsweep.state"]) == ("KILLED", "unfinished")
+    again = Ledger.open(tracking_uri=uri, artifact_root=str(tmp_path / "artifacts"), facts=some_facts("broken"))
+    assert again.run_of(0) == run_id
+    assert again.log_trial(replace(whole, points=seen)) == run_id
+    run = ledger.client.get_run(run_id)
+    assert (run.info.status, run.data.tags["sparsweep.state"]) == ("FINISHED", "done")
+    assert run.data.metrics["points"] == 3
+    values = [(m.step, m.value) for m in ledger.client.get_metric_history(run_id, "cut/accuracy")]
+    assert values == [(0, 0.95), (1, 0.91)], "no cut stands there twice"
 
 
 def test_a_run_whose_creation_was_never_answered_is_found_again(

@@ -144,6 +144,69 @@ def test_work_is_saved_by_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert (begun.folder.attempt(1) / "checkpoint.pt").exists()
 
 
+def test_what_is_found_is_shown_while_the_trial_is_at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempt_module, "SHOW_EVERY_S", 0.0)
+    folder = TrialFolder(tmp_path / "00007")
+    begun = Attempt.begin(plan(), folder)
+    assert folder.so_far() is None
+    begun.run(until=lambda trial: len(trial.points) == 4)
+    begun.run(until=lambda trial: True)
+    shown = folder.so_far()
+    assert shown is not None
+    assert (shown.state, shown.reason, [point.cut for point in shown.points][:3]) == (
+        "unfinished", None, ["own", "own-tuned", "00"],
+    )  # fmt: skip
+    assert len(shown.epochs) >= 4
+    assert all((folder.path / f"{point.network}.safetensors").exists() for point in shown.points)
+    assert folder.record() is None
+    begun.save()
+    begun = Attempt.begin(plan(), folder)  # of the older attempt it is known until the newer one says something
+    assert [point.cut for point in (folder.so_far() or shown).points] == [point.cut for point in begun.trial.points]
+    begun.run()
+    record = begun.commit()
+    assert folder.so_far() is None
+    assert not list(folder.path.glob("attempt-*/so_far.json"))
+    seen = {point.id: point.at_ms for point in shown.points}
+    times = [point.at_ms for point in record.points]
+    assert {point.id: point.at_ms for point in record.points if point.id in seen} == seen, "since when it can be seen"
+    assert None not in times
+    assert sorted(map(int, times)) == times  # type: ignore[arg-type]
+    assert record.ended_ms >= int(times[-1] or 0)
+
+
+def test_points_of_a_setting_that_may_be_repeated_wait_for_the_repetitions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempt_module, "SHOW_EVERY_S", 0.0)
+    folder = TrialFolder(tmp_path / "00007")
+    begun = Attempt.begin(replace(plan(), seeds=2), folder)
+    begun.run(until=lambda trial: len(trial.points) == 4)
+    begun.save()
+    shown = folder.so_far()
+    assert shown is not None
+    assert (shown.points, len(shown.epochs)) == ((), 5)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"schema": 1}', '{"schema": 2}', "\0" * 300])
+def test_what_a_broken_machine_left_of_it_counts_as_nothing(tmp_path: Path, content: str) -> None:
+    folder = TrialFolder(tmp_path / "00007")
+    begun = Attempt.begin(plan(**SHORT), folder)
+    begun.save()
+    assert folder.so_far() is not None
+    (folder.attempt(1) / "so_far.json").write_text(content)
+    assert folder.so_far() is None
+
+
+def test_an_unfinished_record_is_never_committed(tmp_path: Path) -> None:
+    folder = TrialFolder(tmp_path / "00007")
+    begun = Attempt.begin(plan(**SHORT), folder)
+    begun.save()
+    shown = folder.so_far()
+    assert shown is not None
+    with pytest.raises(ValueError, match="trial 7 is unfinished: only an outcome is committed"):
+        folder.commit(shown)
+
+
 def test_sigterm_saves_and_stops(tmp_path: Path) -> None:
     folder = TrialFolder(tmp_path / "t")
     before = signal.getsignal(signal.SIGTERM)

@@ -39,7 +39,8 @@ class Measured:
     at_s: float
     accuracy: float
     removed: float
-    network: Path
+    network: Path | None
+    """None of a point that another one of its trial equals or beats in everything."""
 
 
 def run(contender: Contender, contest_in: Callable[[Path], Contest], start: Start, tick: Callable[[float], None]) -> (
@@ -107,16 +108,17 @@ def _last_words(folder: Path) -> str:
 
 
 def points_of_sweep(contest: Contest, prompt: float) -> Iterator[Measured]:
-    """Of the committed records of the one sweep in the home; a trial's points are finished when it is."""
+    """Of the one sweep in the home; a point is finished when `sparsweep frontier` shows it for the first time."""
     for trials in (Path(contest.folder) / "home" / "sweeps").glob("*/trials"):
         store = TrialStore(trials)
-        for record in store.records():
+        for record in store.records_so_far():
+            folder = store.folder(record.number).path
             for point in record.points:
-                if point.network is not None:  # the others are dominated by one of the same trial
-                    yield Measured(
-                        at_s=record.ended_ms / 1e3 - prompt, accuracy=point.accuracy,
-                        removed=AXES[contest.axis](point), network=store.folder(record.number).path / point.network,
-                    )  # fmt: skip
+                assert point.at_ms is not None, f"{point.id} says not since when it can be seen"
+                yield Measured(
+                    at_s=point.at_ms / 1e3 - prompt, accuracy=point.accuracy, removed=AXES[contest.axis](point),
+                    network=folder / point.network if point.network is not None else None,
+                )  # fmt: skip
 
 
 def points_of_peer(contest: Contest, prompt: float) -> Iterator[Measured]:
@@ -133,7 +135,7 @@ def points_of_peer(contest: Contest, prompt: float) -> Iterator[Measured]:
 
 def with_test_accuracy(points: Iterable[Measured], task: Task) -> Iterator[tuple[float, float, float]]:
     """The claimed front, by accuracy descending, each network opened again: accuracy, removed, test accuracy."""
-    by_values = {(point.accuracy, point.removed): point.network for point in points}
+    by_values = {(p.accuracy, p.removed): p.network for p in points if p.network is not None}
     data, score = task.load(), task.score_function()
     for values in sorted(front_of(list(by_values)), reverse=True):
         net = load_network(by_values[values], task.build)
