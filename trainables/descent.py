@@ -30,6 +30,8 @@ from sparsweep.trainables.tasks.split import Split
 from sparsweep.trainables.ways import Way
 
 LAST_SHARE = {"filter": 0.04, "input": 0.04, "weight": 0.005}
+NEAR = 0.99
+"""Of a limit: with more than this left nothing is looked for that would fit beside it."""
 OWN_WAY = Way()
 """The method's own."""
 
@@ -116,6 +118,9 @@ class Descent:
         if self.limits:
             self.keeps[at] = self._most_within(net, scores, at)
         left, threshold = self.survivors(scores, self.keeps[at], self.alive)
+        if self.limits:
+            left = self._filled(net, scores, left, self.limits[at])
+            self.keeps[at] = _count(left)
         if self.ground.options.regrowth > 0:
             self.alive = self._exchange(net, scores, left)
         else:
@@ -160,10 +165,37 @@ class Descent:
             lambda keep: self._foretold(net, scores, keep), self.limits[at], below=before, last=len(scores.values)
         )
 
+    def _filled(self, net: nn.Module, scores: Scores, left: dict[str, Tensor], limit: int) -> dict[str, Tensor]:
+        """Survivors, and of the rest the best that fit within the limit beside them.
+
+        Where the next best, a filter of an early layer, is too dear, cheaper ones of other layers come after it: the
+        layers that it would have grown stay as they are. Otherwise the first that is too dear would leave much unused.
+        """
+        alive, keep = self.alive, _count(left)
+
+        def kept(count: int) -> dict[str, Tensor]:
+            return self.survivors(scores, count, alive)[0]
+
+        def macs(count: int) -> int:
+            return self._executed(net, scores, kept(count))
+
+        while keep < _count(alive) and self._executed(net, scores, left) < NEAR * limit:
+            if macs(keep + 1) <= limit:
+                keep = most_within(macs, limit, below=_count(alive) + 1, last=keep + 1)
+                left = kept(keep)
+                continue
+            dear = {name: left[name] for name, more in kept(keep + 1).items() if not more.equal(left[name])}
+            alive, keep = alive | dear, _count(left)
+        return left
+
     def _foretold(self, net: nn.Module, scores: Scores, keep: int) -> int:
-        """Multiply-adds that so many groups would execute if the network were cut now; ideal ones of weights."""
-        net = copy.deepcopy(net)
+        """Multiply-adds of the survivors that so many groups or weights would be."""
         left, _ = self.survivors(scores, keep, self.alive)
+        return self._executed(net, scores, left)
+
+    def _executed(self, net: nn.Module, scores: Scores, left: dict[str, Tensor]) -> int:
+        """Multiply-adds that survivors would execute if the network were cut to them now; ideal ones of weights."""
+        net = copy.deepcopy(net)
         set_masks(net, self._masks(net, scores, left))
         smaller = compact(net, self.ground.couplings).net
         macs = count_macs(smaller, self.ground.couplings.example_shape)

@@ -37,7 +37,8 @@ class TrialOptions:
     """How much each cut takes: one of `schedules.CUT_SCHEDULES`."""
     macs_shares: str = ""
     """Shares of the dense network's multiply-adds, falling, separated by commas: each cut leaves as much as it can
-    within one of them, executed of groups, ideal of single weights, but for what `regrowth` exchanges. They take the
+    within one of them, executed of groups, ideal of single weights, but for what `regrowth` exchanges; where the next
+    best group is too dear, the best of those that still fit is kept. They take the
     place of `cuts`, `cut_schedule` and `last_share`; those that the network is within already, or that no cut comes
     down to, are left out: a cut has the number of its share, from 0."""
     regrowth: float = 0.0

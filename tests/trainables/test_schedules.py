@@ -293,9 +293,18 @@ def test_every_cut_comes_within_its_share_and_takes_no_more_than_that(tmp_path: 
     assert trial.descent.steps == [0, 1, 2]
     assert [point.cut for point in (*filters, *weights)] == ["00", "01", "02", "weight-00", "weight-01", "weight-02"]
     for point, share in zip(filters, shares, strict=True):
-        assert 0.75 * share * dense < point.macs <= share * dense, "one channel more would have been too much"
+        assert 0.98 * share * dense < point.macs <= share * dense, "what is left of a share is filled with what fits"
     for point, share in zip(weights, shares, strict=True):
         assert 0.99 * share * dense < point.macs_ideal <= share * dense
+
+
+def test_a_share_is_filled_in_multiples_where_widths_are_to_be_such(tmp_path: Path) -> None:
+    trial = descended(tmp_path, finetune_epochs=0, macs_shares="0.6, 0.3, 0.1", channel_multiple=4)
+    cuts = [point for point in trial.points if point.cut.isdigit()]
+    assert [point.cut for point in cuts] == ["00", "01", "02"]
+    for point, share in zip(cuts, (0.6, 0.3, 0.1), strict=True):
+        assert 0.8 * share < point.macs / point.dense_macs <= share
+        assert all(width % 4 == 0 for width in point.widths[:-1]), point.widths
 
 
 def test_shares_that_ask_for_nothing_or_too_much_are_left_out(tmp_path: Path) -> None:
