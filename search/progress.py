@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparsweep.search.budget import Account, amount
-from sparsweep.search.curve import LiveFront
+from sparsweep.search.curve import LiveFront, headline
 from sparsweep.search.redaction import without_secrets
 from sparsweep.search.worth import searched_points
 from sparsweep.spaces.constraint import Constraint
 from sparsweep.spaces.sweep_file import Budget, Resources
+from sparsweep.trainables.point import Point
 from sparsweep.trainables.record import TrialRecord, now_ms, write_atomically
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ class Progress:
         self.met = [LiveFront((axis,)) for axis in axes]
         """By axis, of the points that meet the constraints."""
         self.constraints = tuple(constraints)
+        self.at_work: tuple[Point, ...] = ()
+        """What trials without an outcome have found so far: shown, and counted in nothing."""
         self.history: list[tuple[int, int, float]] = []
         """(trials ended, end in ms, hypervolume) in the order of ending."""
         self.slots = 1
@@ -107,6 +110,20 @@ class Progress:
             self.history.append((step, record.ended_ms, tally.hypervolume))
             self.account.take(record, [f.headline for f in self.met], [f.headline for f in self.fronts])
         self._write()
+
+    def found(self, points: Sequence[Point]) -> None:
+        """All that trials at work have found so far."""
+        with self._lock:
+            self.at_work = tuple(points)
+
+    def best(self) -> tuple[float | None, float]:
+        """The best accuracy, None where there is no point, and the hypervolume, with what trials at work have found."""
+        with self._lock:
+            points, known = self.at_work, self.tally.best_accuracy
+            accuracies = [point.accuracy for point in points] + ([] if known is None else [known])
+            front = (*self.fronts[0].points, *points)
+            volume = headline(front, self.axes) if points else self.tally.hypervolume
+            return max(accuracies, default=None), volume
 
     def search_ended(self, why: str) -> None:
         """The search has ended, and this ended it."""
@@ -163,9 +180,10 @@ class Progress:
         to_pay = "" if cost is None else f" and {amount(cost)} in cost"
         rest = "" if left is None or self.phase != "searching" else f", about {clock(left)}{to_pay} left"
         spent = f", {words}" if (words := self.account.words()) else ""
-        volume = f"{t.hypervolume:.4f} (accuracy x {self.axes[0].replace('_', ' ')})"
+        accuracy, reached = self.best()
+        volume = f"{reached:.4f} (accuracy x {self.axes[0].replace('_', ' ')})"
         stopped = f"{t.stopped} stopped early, " if t.stopped else ""
-        found = "" if t.best_accuracy is None else f", best accuracy {t.best_accuracy:.4f}, hypervolume {volume}"
+        found = "" if accuracy is None else f", best accuracy {accuracy:.4f}, hypervolume {volume}"
         return (
             f"[{clock(time.monotonic() - self.began)}] {self.phase}: {t.done}/{t.budget} done, {t.running} running, "
             f"{stopped}{t.failed} failed{found}{spent}{rest}"

@@ -32,6 +32,7 @@ from sparsweep.search.home import Home
 from sparsweep.search.judging import Forgiving, SweepJudge
 from sparsweep.search.lease import FencedOutError, Lease
 from sparsweep.search.meter import layer_times_of
+from sparsweep.search.onlooker import EVERY_S, Onlooker
 from sparsweep.search.progress import UNDONE, Progress
 from sparsweep.search.projector import Projector
 from sparsweep.search.proposals import Proposals
@@ -429,6 +430,7 @@ class RayEngine(Engine):
             except BaseException as fault:
                 faults.append(fault)
 
+        onlooker, looked = Onlooker(proposals.store), -math.inf
         thread = threading.Thread(target=work, name="tune", daemon=True)
         thread.start()
         try:
@@ -436,6 +438,9 @@ class RayEngine(Engine):
                 thread.join(0.2)
                 self._count_slots(proposals, progress)
                 progress.started(min(clerk.running(), progress.slots))
+                if time.monotonic() - looked > EVERY_S:
+                    progress.found(onlooker.look(list(proposals.at_work)))
+                    looked = time.monotonic()
                 if proposals.late():
                     stop.set()
         except KeyboardInterrupt:
@@ -444,6 +449,7 @@ class RayEngine(Engine):
             progress.say("stopping; what finished is kept")
             thread.join(STOP_GRACE_S)
         clerk.close()
+        progress.found(onlooker.look(proposals.store.unfinished()))
         if faults and not self.stopped:
             raise faults[0]
 

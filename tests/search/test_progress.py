@@ -10,9 +10,11 @@ import pytest
 from rich.console import Console
 
 from sparsweep.search.budget import Account
+from sparsweep.search.onlooker import Onlooker
 from sparsweep.search.progress import Progress, clock
 from sparsweep.spaces.constraint import Constraint
 from sparsweep.spaces.sweep_file import Budget, Price, Resources
+from sparsweep.trainables.record import TrialFolder, TrialStore
 from tests.search.points import make_point
 from tests.search.records import make_record
 
@@ -49,6 +51,36 @@ def test_the_line_counts_trials_and_names_the_best(progress: Progress, monkeypat
         "[1:23] searching: 1/4 done, 2 running, 1 failed, best accuracy 0.9000, "
         "hypervolume 0.4500 (accuracy x macs removed), 0.000556 CPU h, about 0:02 left"
     )
+
+
+def test_what_trials_at_work_have_found_is_shown_and_counted_in_nothing(progress: Progress) -> None:
+    progress.found([make_point(1, accuracy=0.8, sparsity=0.25)])
+    shown = "[0:00] starting: 0/4 done, 0 running, 0 failed, best accuracy 0.8000, hypervolume 0.2000"
+    assert progress.line() == f"{shown} (accuracy x macs removed)"
+    end(progress, 0, 0.9, 0.5)
+    progress.found([make_point(1, accuracy=0.8, sparsity=0.25), make_point(1, "01", accuracy=0.5, sparsity=1.0)])
+    assert "best accuracy 0.9000, hypervolume 0.7000 (" in progress.line(), ".9 x .5 and .5 x .5 beside it"
+    assert progress.history == [(1, 2000, pytest.approx(0.45))]
+    progress.found([])
+    assert "best accuracy 0.9000, hypervolume 0.4500 (" in progress.line()
+
+
+def test_an_onlooker_reads_what_has_changed_and_forgets_what_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = TrialStore(tmp_path)
+    for number in (0, 1):
+        store.folder(number).claim_attempt()
+    first, second = make_point(0, "00"), make_point(0, "01")
+    store.folder(0).show(make_record(0, first, state="unfinished"))
+    onlooker = Onlooker(store)
+    assert onlooker.look([0, 1]) == [first]
+    with monkeypatch.context() as patched:
+        patched.setattr(TrialFolder, "so_far", lambda self: pytest.fail(f"{self.path} was read again"))
+        assert onlooker.look([0, 1]) == [first]
+    store.folder(0).show(make_record(0, first, second, state="unfinished"))
+    assert onlooker.look([0, 1]) == [first, second]
+    assert onlooker.look([1]) == []
 
 
 def test_the_time_left_is_shared_by_the_slots_and_ends_with_the_limit(progress: Progress) -> None:
