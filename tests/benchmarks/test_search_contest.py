@@ -13,7 +13,7 @@ from sparsweep.search.catalogue import catalogue
 from sparsweep.search.dominance import volume
 from sparsweep.spaces.load import presets, read_sweep
 from sparsweep.spaces.space import Choice, Float, Int, Knob, Space
-from sparsweep.trainables.attempt import run_trial
+from sparsweep.trainables.attempt import Attempt, run_trial
 from sparsweep.trainables.record import TrialStore
 from sparsweep.trainables.tasks import Task
 from tests.benchmarks.search.__main__ import main
@@ -144,17 +144,23 @@ def test_every_epoch_is_a_point_and_training_goes_on_as_if_unseen(tmp_path: Path
     assert len(list(points_of_peer(contest, 0.0))) == 2 + 2 + 2
 
 
-def test_points_of_a_sweep_are_finished_when_their_trial_is(tmp_path: Path) -> None:
+def test_points_of_a_sweep_are_finished_when_they_can_be_seen(tmp_path: Path) -> None:
     contest = contest_of(tmp_path)
     store = TrialStore(tmp_path / "home" / "sweeps" / "digits" / "trials")
     record = run_trial(contest.plan(contest.known_good[0], descent="nested"), store.folder(0), debug=True)
-    store.folder(1).propose(1, contest.known_good[0], seed=1)  # still at work: it has no record
+    at_work = Attempt.begin(replace(contest.plan(contest.known_good[0], descent="nested"), number=1), store.folder(1))
+    at_work.run(until=lambda trial: len(trial.points) == 3)
+    at_work.show()
+    shown = store.folder(1).so_far()
+    assert shown is not None
+    at_work.run(until=lambda trial: len(trial.points) == 4)  # measured, but not seen yet
+    points = [*record.points, *shown.points]
     found = list(points_of_sweep(contest, record.ended_ms / 1e3 - 7))
-    assert found
-    assert [point.at_s for point in found] == pytest.approx([7] * len(found))
-    kept = [point for point in record.points if point.network is not None]
-    assert [(p.accuracy, p.removed) for p in found] == [(p.accuracy, p.macs_removed) for p in kept]
-    values = [(p.accuracy, p.macs_removed) for p in record.points]
+    assert len(found) == len(points) == len(record.points) + 3
+    assert [p.at_s for p in found] == pytest.approx([7 + (int(p.at_ms or 0) - record.ended_ms) / 1e3 for p in points])
+    assert max(point.at_s for point in found[: len(record.points)]) <= 7 < found[-1].at_s
+    values = [(p.accuracy, p.macs_removed) for p in points]
+    assert [(p.accuracy, p.removed) for p in found] == values
     assert Curve.of([(p.at_s, p.accuracy, p.removed) for p in found], 60).at(60) == volume(values, (0.0, 0.0))
     front = list(with_test_accuracy(found, Task.from_json(contest.task)))
     assert [(a, r) for a, r, _ in front] == sorted(front_of(values), reverse=True)

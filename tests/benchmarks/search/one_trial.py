@@ -84,10 +84,12 @@ def note(contest: Contest, trial: Trial, points: Iterable[Point]) -> None:
 
 
 def _finished(contest: Contest, trial: Trial) -> list[Point]:
-    """Works to the end; its points are noted when they are told, as those of a committed record."""
-    while trial.advance():
-        pass
-    note(contest, trial, trial.points)
+    """Works to the end; its points are noted as they are measured, as those of our own trials are shown."""
+    going, noted = True, 0
+    while going:
+        going = trial.advance()
+        note(contest, trial, trial.points[noted:])
+        noted = len(trial.points)
     return trial.points
 
 
