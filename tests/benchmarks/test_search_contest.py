@@ -1,6 +1,8 @@
 """What contenders are given and what they run: the same space in every engine's words, the same trial."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from sparsweep.spaces.space import Choice, Float, Int, Knob, Space
 from sparsweep.trainables.attempt import Attempt, run_trial
 from sparsweep.trainables.record import TrialStore
 from sparsweep.trainables.tasks import Task
+from tests.benchmarks.machine import quiet_environment, root
 from tests.benchmarks.search.__main__ import main
 from tests.benchmarks.search.benchmark import Benchmark
 from tests.benchmarks.search.contenders import (
@@ -222,6 +225,19 @@ def test_without_reuse_it_is_the_same_command_with_one_setting_of_ray_s_otherwis
     assert command[3:] == plain[1:]
     assert config(reuse_actors=True, num_samples=3).reuse_actors is False
     assert config(reuse_actors=True, num_samples=3).num_samples == 3
+
+
+def test_without_known_good_settings_a_sweep_begins_with_what_its_sampler_draws(tmp_path: Path) -> None:
+    words = "run digits --inline --trials 1 --epochs 1 --name drawn"
+    first = {}
+    for module in ("sparsweep.search.cli", "tests.benchmarks.search.without_known_good"):
+        environment = quiet_environment(SPARSWEEP_HOME=str(tmp_path / module), PYTHONPATH=str(root()))
+        command = [sys.executable, "-m", module, *words.split()]
+        subprocess.run(command, check=True, env=environment, capture_output=True, timeout=240)
+        (setting,) = (tmp_path / module).glob("sweeps/drawn/trials/00000/setting.json")
+        first[module] = json.loads(setting.read_text())["setting"]
+    good = contest_of(tmp_path).known_good
+    assert [row in good for row in first.values()] == [True, False]
 
 
 def test_moasha_gets_the_space_and_the_first_setting(tmp_path: Path) -> None:

@@ -79,9 +79,11 @@ ABLATIONS = (
     _ablation("few-cuts", "4 cuts a descent", trial={"cuts": 4}),
     _ablation("no-finetuning", "no fine-tuning after a cut", trial={"finetune_epochs": 0}),
     _ablation("halving", "early stopping by successive halving", stopping={"rule": "halving"}),
+    _ablation("sampler-auto", "the sampler that a sweep file without one has", sampler={"name": "auto"}),
     _ablation("sampler-random", "random proposals instead of TPE", sampler={"name": "random"}),
     _ablation("sampler-nsga2", "NSGA-II instead of TPE", sampler={"name": "nsga2"}),
     _ablation("method-random", "random filters or weights cut instead of the method", methods=["random"], space=None),
+    _ablation("no-known-good", "no setting that is known to be good to begin with", wrapper="without_known_good"),
     _ablation("no-reuse", "a new process for every trial", wrapper="without_reuse"),
     _ablation("inline", "trials in the driver's process, without Ray: one slot", "--inline"),
 )
