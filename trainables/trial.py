@@ -240,13 +240,28 @@ class Trial:
         return later[0] if later else None
 
     def _descend(self) -> str:
-        threshold = self.descent.cut(self.net, self.done)
         at, cuts = self.descent.place(self.done)
-        self._finetune_and_measure(self.descent.way.cut(at), threshold, self.options.tuned_after(at, cuts))
+        epochs = 0 if self._is_dead() else self.options.tuned_after(at, cuts)
+        threshold = self.descent.cut(self.net, self.done)
+        self._finetune_and_measure(self.descent.way.cut(at), threshold, epochs)
         before = self.points[-2].accuracy if self.done > 0 else self._accuracy_at_outset()
         self.done += 1
         self.descent.adapt(self.done, fall=before - self.points[-1].accuracy)
         return "descend" if self.done < len(self.descent.keeps) else self._set_out(self._next_way())
+
+    def _is_dead(self) -> bool:
+        """Whether the outputs are the same for every input, as behind a layer of which no unit fires any more.
+
+        Fine-tuning does not mend that, and cuts lie within each other, so none is spent on what is cut out of it; only
+        where something may grow back is it worth trying.
+        """
+        examples = self._examples()
+        if self.options.regrowth > 0 or len(examples) < 2:
+            return False
+        self.net.eval()
+        with torch.no_grad():
+            outputs = self.net(examples.to(next(self.net.parameters()).device))
+        return bool((outputs == outputs[:1]).all())
 
     def _accuracy_at_outset(self) -> float:
         """Where descents begin."""

@@ -354,6 +354,21 @@ def test_without_fine_tuning_there_is_no_tuned_own_cut(tmp_path: Path) -> None:
     assert [epoch.phase for epoch in record.epochs] == ["train"]
 
 
+@pytest.mark.parametrize(("regrowth", "tuned"), [(0.0, 0), (0.2, 2)])
+def test_nothing_is_spent_on_a_network_that_is_dead(tmp_path: Path, regrowth: float, tuned: int) -> None:
+    trial = Trial.start(plan(fixed={"epochs": 1, "cuts": 3, "finetune_epochs": 1, "regrowth": regrowth}), tmp_path)
+    while not any(point.cut == "00" for point in trial.points):
+        assert trial.advance()
+    before = len(trial.epochs)
+    with torch.no_grad():
+        trial.net.get_parameter("conv1.bias").fill_(-1e6)  # behind a rectifier: nothing fires any more
+    while trial.advance():
+        pass
+    assert [point.cut for point in trial.points][-3:] == ["00", "01", "02"], "what is left of it is measured"
+    assert trial.points[-1].accuracy < 0.2
+    assert len(trial.epochs) - before == tuned
+
+
 def test_what_the_row_chose_stands_over_what_the_sweep_fixed() -> None:
     options = plan(finetune_epochs=4, fixed={"finetune_epochs": 1, "cuts": 5}).options()
     assert (options.finetune_epochs, options.cuts) == (4, 5)
