@@ -184,7 +184,7 @@ def trial_log(folder: SweepFolder, where: Where, number: int) -> dict[str, Any]:
             f"sweep {folder.name} has no trial {number:05d}: it has {len(numbers)}"
             + (f", {numbers[0]:05d} to {numbers[-1]:05d}" if numbers else "")
         )
-    record = trial.record() or trial.so_far()
+    record = trial.latest()
     notes = {path.relative_to(trial.path).as_posix(): path.read_text(errors="replace").strip()
              for path in (*trial.path.glob("attempt-*/error.txt"), trial.path / DIED) if path.exists()}  # fmt: skip
     return {

@@ -151,7 +151,7 @@ def _time(
     measured = meter.measure(task, paths)
     largest = meter.timing.throughput_batch
     quiet = {name: records for name, records in measured.items() if any(r["batch"] == largest for r in records)}
-    folder.note({point: {"latency": records} for point, records in quiet.items()})
+    folder.note((point, {"latency": quiet[point.id]}) for point in untimed if point.id in quiet)
     _tell_expectation(points_of(store.records_so_far(), folder.measured()), progress)
     return len(untimed) - len(quiet)
 
@@ -183,11 +183,11 @@ def timing_of(sweep: SweepFile) -> Timing:
 def _test(points: Sequence[Point], folder: SweepFolder, store: TrialStore, task: Task) -> None:
     """Test accuracy of the frontier's compact networks: once a point, never seen by the search."""
     data, score = task.load(), task.score_function()
-    notes = {}
+    notes = []
     for point in points:
         if point.test_accuracy is None:
             net = load_network(store.folder(point.trial).path / str(point.network), task.build)
-            notes[point.id] = {"test_accuracy": accuracy(net, data.test, score=score)}
+            notes.append((point, {"test_accuracy": accuracy(net, data.test, score=score)}))
     if notes:
         folder.note(notes)
 
@@ -224,17 +224,17 @@ def _register(
             example=example, run_id=_run_of(ledger, store, point),
             tags=_device_tags(point) | _task_tags(task) | _seeds_tags(point),
         )  # fmt: skip
-        folder.note({point.id: {"model_version": near_store(publish, (tracking_uri, order))}})
+        folder.note([(point, {"model_version": near_store(publish, (tracking_uri, order))})])
     registry = Registry.open(tracking_uri=tracking_uri)
     return restand(registry, sweep.model, task.fingerprint(), sweep.objectives.directions)
 
 
 def _run_of(ledger: "Ledger", store: TrialStore, point: Point) -> str:
-    """The trial's MLflow run, logged now if its projection has lagged so far."""
-    if (known := ledger.run_of(point.trial)) is not None:
+    """The trial's MLflow run, logged now if its projection has lagged so far, and with all that it has found."""
+    known, trial = ledger.run_of(point.trial), store.folder(point.trial)
+    if known is not None and trial.has_ended():
         return known
-    trial = store.folder(point.trial)
-    record = trial.record() or trial.so_far()
+    record = trial.latest()
     assert record is not None, "a point without a record"
     return ledger.log_trial(record)
 

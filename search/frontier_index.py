@@ -68,7 +68,7 @@ class FrontierIndex:
         """Adds a committed record's points; those that are there already are left alone."""
         if self._known is None:
             self._known = self._load_known()
-        if (stamp := self._stamp(record.number)) is not None and self._known.get(record.number) != stamp:
+        if (stamp := self.store.stamp(record.number)) is not None and self._known.get(record.number) != stamp:
             self._append([(record, stamp)])
             self._known[record.number] = stamp
 
@@ -100,8 +100,11 @@ class FrontierIndex:
         self, objectives: Objectives, constraints: Sequence[Constraint], timed: Collection[str], save: bool
     ) -> tuple[list[Point], int]:
         table = self._read()
-        at_work = {number: self.store.folder(number).so_far() for number in self.store.unfinished()}
-        stamps = self.store.stamps()  # after what is at work: a trial may end meanwhile
+        stamps, unfinished = self.store.survey()
+        at_work = {number: self.store.folder(number).so_far() for number in unfinished}
+        for number in unfinished:  # a trial may have ended meanwhile
+            if (stamp := self.store.stamp(number)) is not None:
+                stamps[number] = stamp
         whole, (table, newer) = len(table), _current(table, stamps)
         if save and whole and not len(table):  # of records that are all gone or copied anew
             self._remove()
@@ -181,12 +184,6 @@ class FrontierIndex:
     def _remove(self) -> None:
         for name in ("points.bin", "points.jsonl"):
             (self.path / name).unlink(missing_ok=True)
-
-    def _stamp(self, number: int) -> Stamp | None:
-        with contextlib.suppress(OSError):
-            found = (self.store.folder(number).path / "result.json").stat()
-            return found.st_mtime_ns, found.st_size
-        return None
 
 
 def _rows_of(record: TrialRecord, stamp: Stamp, texts: list[bytes], at: int) -> list[tuple[Any, ...]]:

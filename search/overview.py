@@ -83,6 +83,6 @@ def state_of(folder: SweepFolder, tally: Callable[[SweepFolder], Tally] = tally_
         "sweep": folder.name, "state": "running" if held else "finished" if complete else "stopped",
         "done": known["done"], "stopped_early": known.get("stopped", 0), "failed": known["failed"],
         "trials": sweep.budget.trials,
-        "best_accuracy": known["best_accuracy"] if known["done"] else None, "hypervolume": known.get("hypervolume"),
+        "best_accuracy": known["best_accuracy"] or None, "hypervolume": known.get("hypervolume"),
         "reasons": known["reasons"], "spent": known["spent"], "ended": None if held else why,
     }  # fmt: skip

@@ -66,8 +66,9 @@ class Progress:
         self.met = [LiveFront((axis,)) for axis in axes]
         """By axis, of the points that meet the constraints."""
         self.constraints = tuple(constraints)
-        self.at_work: tuple[Point, ...] = ()
+        self.at_work = LiveFront(axes)
         """What trials without an outcome have found so far: shown, and counted in nothing."""
+        self.best_at_work: float | None = None
         self.history: list[tuple[int, int, float]] = []
         """(trials ended, end in ms, hypervolume) in the order of ending."""
         self.slots = 1
@@ -99,8 +100,9 @@ class Progress:
                 tally.stopped += 1
             else:
                 tally.done += 1
+            if record.points:  # a failed one may have some, of before it failed
                 known = () if tally.best_accuracy is None else (tally.best_accuracy,)
-                tally.best_accuracy = max([*known, *(point.accuracy for point in record.points)], default=None)
+                tally.best_accuracy = max([*known, *(point.accuracy for point in record.points)])
                 for front, met in zip(self.fronts, self.met, strict=True):
                     front.take(record.points)
                     met.take(searched_points(record.points, self.constraints))
@@ -113,17 +115,15 @@ class Progress:
 
     def found(self, points: Sequence[Point]) -> None:
         """All that trials at work have found so far."""
-        with self._lock:
-            self.at_work = tuple(points)
+        front = LiveFront(self.axes)
+        front.take(points)
+        self.at_work, self.best_at_work = front, max((point.accuracy for point in points), default=None)
 
     def best(self) -> tuple[float | None, float]:
         """The best accuracy, None where there is no point, and the hypervolume, with what trials at work have found."""
-        with self._lock:
-            points, known = self.at_work, self.tally.best_accuracy
-            accuracies = [point.accuracy for point in points] + ([] if known is None else [known])
-            front = (*self.fronts[0].points, *points)
-            volume = headline(front, self.axes) if points else self.tally.hypervolume
-            return max(accuracies, default=None), volume
+        known = [best for best in (self.tally.best_accuracy, self.best_at_work) if best is not None]
+        front, shown = self.fronts[0].points, self.at_work.points
+        return max(known, default=None), headline((*front, *shown), self.axes) if shown else self.tally.hypervolume
 
     def search_ended(self, why: str) -> None:
         """The search has ended, and this ended it."""

@@ -439,7 +439,8 @@ class RayEngine(Engine):
                 self._count_slots(proposals, progress)
                 progress.started(min(clerk.running(), progress.slots))
                 if time.monotonic() - looked > EVERY_S:
-                    progress.found(onlooker.look(list(proposals.at_work)))
+                    with suppress(OSError):  # a storage that is away for a moment: the trials go on
+                        progress.found(onlooker.look(list(proposals.at_work)))
                     looked = time.monotonic()
                 if proposals.late():
                     stop.set()
@@ -449,7 +450,8 @@ class RayEngine(Engine):
             progress.say("stopping; what finished is kept")
             thread.join(STOP_GRACE_S)
         clerk.close()
-        progress.found(onlooker.look(proposals.store.unfinished()))
+        with suppress(OSError):
+            progress.found(onlooker.look(proposals.store.unfinished()))
         if faults and not self.stopped:
             raise faults[0]
 

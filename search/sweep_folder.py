@@ -2,7 +2,7 @@
 
 sweep.json       the checked sweep file and where its state lies; written once, its budget may grow
 driver/          who drives it: lease.py (beside the trials, where those have a storage path)
-measured.json    by point: test accuracy, latency, model version
+measured.json    by point: of which network, its test accuracy, latency, model version
 index/           the points as a table: frontier_index.py
 status.json      the last progress, for `sparsweep status`
 trials/          the records (unless --storage-path)
@@ -27,7 +27,7 @@ from sparsweep.spaces.faults import nearest, shown
 from sparsweep.spaces.load import Overrides, read_sweep
 from sparsweep.spaces.same_search import differences
 from sparsweep.spaces.sweep_file import SweepFile, is_name
-from sparsweep.trainables.point import Point, latencies
+from sparsweep.trainables.point import Point, latencies, made_of
 from sparsweep.trainables.record import TrialRecord, TrialStore, read_whole, write_atomically
 from sparsweep.trainables.tasks import Task
 
@@ -175,15 +175,16 @@ class SweepFolder:
         return holder is not None and holder.alive
 
     def measured(self) -> dict[str, dict[str, Any]]:
-        """By point id: `test_accuracy`, `latency`, `model_version`, as far as they are known."""
+        """By point id: `test_accuracy`, `latency`, `model_version`, as far as they are known, and of what (`of`)."""
         path = self.path / "measured.json"
         return read_whole(path, "delete it, and sparsweep resume measures again") if path.exists() else {}
 
-    def note(self, notes: Mapping[str, Mapping[str, Any]]) -> None:
-        """Adds to what was measured."""
+    def note(self, notes: Iterable[tuple[Point, Mapping[str, Any]]]) -> None:
+        """Adds to what was measured; what is known of another network under the same id makes way."""
         known = self.measured()
-        for point, figures in notes.items():
-            known.setdefault(point, {}).update(figures)
+        for point, figures in notes:
+            kept = known.get(point.id, {})
+            known[point.id] = {"of": made_of(point), **(kept if _holds_of(point, kept) else {}), **figures}
         write_atomically(self.path / "measured.json", json.dumps(known))
 
 
@@ -212,11 +213,19 @@ def with_measured(points: Iterable[Point], measured: Mapping[str, Mapping[str, A
     """The points with what was measured of them later."""
     found = []
     for point in points:
-        known = dict(measured.get(point.id, {}))
+        known = {name: value for name, value in measured.get(point.id, {}).items() if name != "of"}
+        if not known or not _holds_of(point, measured[point.id]):
+            found.append(point)
+            continue
         if "latency" in known:
             known["latency"] = latencies(known["latency"])
-        found.append(point.with_(**known) if known else point)
+        found.append(point.with_(**known))
     return found
+
+
+def _holds_of(point: Point, known: Mapping[str, Any]) -> bool:
+    """Whether something was measured of this very network; of before it was noted, everything was."""
+    return bool(known.get("of", made_of(point)) == made_of(point))
 
 
 def task_of(sweep: SweepFile, where: Where) -> Task:

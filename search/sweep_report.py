@@ -57,9 +57,10 @@ class SweepReport:
         Raises:
             ValueError: a record is damaged, or the study's database cannot be opened.
         """
-        records = sorted(folder.store(where).records(), key=lambda record: (record.ended_ms, record.number))
-        in_order = sorted(records, key=lambda record: record.number)
-        points = points_of(iter(in_order), folder.measured())
+        known = folder.store(where).records_so_far()
+        points = points_of(known, folder.measured())
+        ended = [record for record in known if record.state != "unfinished"]
+        records = sorted(ended, key=lambda record: (record.ended_ms, record.number))
         axes = search_axes(sweep.objectives.directions, look_up=sweep.timing.look_up)
         words = {"curve_value": f"the worth of a trial's curve (accuracy x {' and '.join(map(label, axes))})"}
         words |= {axis: label(axis) for axis in axes}

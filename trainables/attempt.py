@@ -15,7 +15,7 @@ import socket
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -88,6 +88,10 @@ class Attempt:
     """Why the present training, not the first, has failed."""
     saved_at: float = field(default_factory=time.monotonic)
     shown_at: float = field(default_factory=time.monotonic)
+    earlier_s: float = 0.0
+    """Seconds that earlier attempts held a slot."""
+    seen: Mapping[str, int] = field(default_factory=dict)
+    """By cut since when (`Point.at_ms`) it can be seen, of those that earlier attempts have shown."""
 
     @classmethod
     def begin(cls, plan: TrialPlan, folder: TrialFolder, device: str = "cpu") -> "Attempt":
@@ -95,6 +99,8 @@ class Attempt:
         started_ms = now_ms()
         number = folder.claim_attempt()
         (folder.attempt(number) / BEGAN).touch()
+        shown = folder.so_far()
+        seen = {point.cut: point.at_ms for point in shown.points if point.at_ms is not None} if shown else {}
         ended, trial = Ended(), Trial.start(plan, folder.attempt(number), device)
         for older in range(number - 1, 0, -1):
             path = folder.attempt(older) / "checkpoint.pt"
@@ -110,8 +116,9 @@ class Attempt:
                 _unreadable(path, fault)
                 ended, trial = Ended(), Trial.start(plan, folder.attempt(number), device)
         return cls(
-            plan=plan, trial=trial, folder=folder, number=number, started_ms=started_ms, device=device, ended=ended
-        )
+            plan=plan, trial=trial, folder=folder, number=number, started_ms=started_ms, device=device, ended=ended,
+            earlier_s=folder.held_before(number), seen=seen,
+        )  # fmt: skip
 
     def run(
         self, until: Callable[[Trial], bool] = lambda trial: False, told: threading.Event | None = None,
@@ -172,29 +179,36 @@ class Attempt:
         return True
 
     def save(self) -> None:
-        """Writes the checkpoint, whole or not at all, and shows what it holds.
+        """Shows what was found so far and writes the checkpoint, whole or not at all.
 
         Raises:
             FencedError: this attempt no longer counts.
         """
         if self.folder.newest_attempt() > self.number:
             raise FencedError(f"attempt {self.number} at trial {self.trial.plan.number} was taken over")
+        self.show()  # first, so that the checkpoint says since when its points can be seen
         path = self.folder.attempt(self.number) / "checkpoint.pt"
         beside = path.with_suffix(f".{os.getpid()}")
         torch.save({**self.trial.state(), "ended": self.ended.as_text()}, beside)
         beside.replace(path)
         self.saved_at = time.monotonic()
-        self.show()
 
     def show(self) -> None:
         """Lets others see what was found so far; points of a setting that may be repeated wait for the repetitions."""
-        now = now_ms()
-        alone = self.plan.seeds == 1
-        if alone:
-            self.trial.points[:] = map(partial(_seen, now), self.trial.points)
-        with suppress(OSError):  # a full disk: the next checkpoint tells of it
-            self.folder.show(self._record("unfinished", None, tuple(self.trial.points) if alone else ()))
+        points = self._shown()
+        with suppress(OSError):  # a full disk: the checkpoint tells of it, and the points are shown when there is room
+            self.folder.show(self._record("unfinished", None, points))
+            if points:
+                self.trial.points[:] = points
         self.shown_at = time.monotonic()
+
+    def _shown(self) -> tuple[Point, ...]:
+        """The points that others may see before the trial has ended."""
+        return tuple(map(partial(self._seen, now_ms()), self.trial.points)) if self.plan.seeds == 1 else ()
+
+    def _seen(self, at_ms: int, point: Point) -> Point:
+        """The point, seen at the latest now."""
+        return point if point.at_ms is not None else point.with_(at_ms=self.seen.get(point.cut, at_ms))
 
     def commit(self) -> TrialRecord:
         """Commits the finished trial, keeps the networks near each training's own front, drops the rest.
@@ -206,7 +220,7 @@ class Attempt:
         found = with_spread(whole.points, self.ended.trainings + 1, failed=int(self.lost is not None))
         worth = {point.id for training in by_training(found) for point in own_front(training)}
         kept = (point if point.id in worth else point.with_(network=None) for point in found)
-        points = tuple(map(partial(_seen, now_ms()), kept))
+        points = tuple(map(partial(self._seen, now_ms()), kept))
         reason = self.lost or whole.ended_early
         record = self._record("stopped" if reason is not None and not points else "done", reason, points)
         self._commit(record)
@@ -218,17 +232,22 @@ class Attempt:
         return record
 
     def fail(self, fault: BaseException) -> TrialRecord:
-        """Commits the failure with its reason; the traceback stays beside it. Raises FencedError as `commit` does."""
+        """Commits the failure with its reason; the traceback stays beside it. Points that were found before count.
+
+        Raises:
+            FencedError: as `commit` does.
+        """
         (self.folder.attempt(self.number) / "error.txt").write_text("".join(traceback.format_exception(fault)))
-        record = self._record("failed", reason_of(fault), ())
+        record = self._record("failed", reason_of(fault), self._shown())
         self._commit(record)
         return record
 
     def _commit(self, record: TrialRecord) -> None:
         if not self.folder.commit(record):
             raise FencedError(f"attempt {self.number} at trial {record.number} was taken over")
-        for number in range(1, self.number + 1):
-            (self.folder.attempt(number) / SO_FAR).unlink(missing_ok=True)
+        for number in self.folder.attempts():
+            with suppress(OSError):  # another user's
+                (self.folder.attempt(number) / SO_FAR).unlink(missing_ok=True)
 
     def _record(self, state: State, reason: str | None, points: tuple[Point, ...]) -> TrialRecord:
         plan, whole = self.plan, self.ended.and_(self.trial)
@@ -237,7 +256,7 @@ class Attempt:
             state=state, reason=reason, points=points, rungs=whole.rungs,
             epochs=whole.epochs, started_ms=self.started_ms, ended_ms=now_ms(),
             seconds={phase: round(s, 4) for phase, s in whole.seconds.items()}, environment=environment(),
-            slot=plan.slot, earlier_s=self.folder.held_before(self.number),
+            slot=plan.slot, earlier_s=self.earlier_s,
         )  # fmt: skip
 
 
@@ -286,13 +305,15 @@ def _run_trial(
 
 
 def lost(plan: TrialPlan, folder: TrialFolder, reason: str) -> TrialRecord | None:
-    """The failure of a trial whose process died before it could say so; None if it had committed after all."""
+    """The failure of a trial whose process died before it could say so, with the points that it had shown; if it had
+    committed after all, that record."""
     number = folder.newest_attempt() or folder.claim_attempt()
-    began, now = folder.attempt(number) / BEGAN, now_ms()
+    began, now, shown = folder.attempt(number) / BEGAN, now_ms(), folder.so_far()
     started_ms = min(round(1e3 * began.stat().st_mtime), now) if began.exists() else now
     record = TrialRecord(
         number=plan.number, attempt=number, setting=plan.setting, seed=plan.seed, state="failed", reason=reason,
-        points=(), epochs=(), started_ms=started_ms, ended_ms=now, seconds={}, environment={},
+        points=shown.points if shown else (), epochs=shown.epochs if shown else (), started_ms=started_ms, ended_ms=now,
+        seconds=shown.seconds if shown else {}, environment=shown.environment if shown else {},
         slot=plan.slot, earlier_s=folder.held_before(number),
     )  # fmt: skip
     return record if folder.commit(record) else folder.record()
@@ -311,11 +332,6 @@ def reason_of(fault: BaseException) -> str:
     if isinstance(fault, MemoryError | torch.OutOfMemoryError) or any(sign in text for sign in NO_MEMORY):
         return f"out of memory: {text or type(fault).__name__}"
     return f"error: {type(fault).__name__}: {text}"
-
-
-def _seen(at_ms: int, point: Point) -> Point:
-    """The point, seen at the latest now."""
-    return point if point.at_ms is not None else point.with_(at_ms=at_ms)
 
 
 def own_front(points: Sequence[Point]) -> list[Point]:
@@ -348,7 +364,6 @@ def environment() -> dict[str, str]:
     }
 
 
-@cache
 def _read(path: Path) -> dict[str, object] | None:
     """A checkpoint, or None where it cannot be read whole; nothing in it is unpickled but tensors and plain data."""
     try:

@@ -119,7 +119,7 @@ class Descent:
             self.keeps[at] = self._most_within(net, scores, at)
         left, threshold = self.survivors(scores, self.keeps[at], self.alive)
         if self.limits:
-            left = self._filled(net, scores, left, self.limits[at])
+            left = self._filled(net, scores, left, self.keeps[at], self.limits[at])
             self.keeps[at] = _count(left)
         if self.ground.options.regrowth > 0:
             self.alive = self._exchange(net, scores, left)
@@ -165,16 +165,20 @@ class Descent:
             lambda keep: self._foretold(net, scores, keep), self.limits[at], below=before, last=len(scores.values)
         )
 
-    def _filled(self, net: nn.Module, scores: Scores, left: dict[str, Tensor], limit: int) -> dict[str, Tensor]:
-        """Survivors, and of the rest the best that fit within the limit beside them.
+    def _filled(
+        self, net: nn.Module, scores: Scores, left: dict[str, Tensor], keep: int, limit: int
+    ) -> dict[str, Tensor]:  # fmt: skip
+        """The `keep` survivors, and of the rest the best that fit within the limit beside them.
 
         Where the next best, a filter of an early layer, is too dear, cheaper ones of other layers come after it: the
         layers that it would have grown stay as they are. Otherwise the first that is too dear would leave much unused.
+        What has been kept stays, though with a layer left out sets of tied filters may come in another order.
         """
-        alive, keep = self.alive, _count(left)
+        alive, base = self.alive, left
 
         def kept(count: int) -> dict[str, Tensor]:
-            return self.survivors(scores, count, alive)[0]
+            there, _ = self.survivors(scores, count, alive)
+            return {name: base[name] | more for name, more in there.items()}
 
         def macs(count: int) -> int:
             return self._executed(net, scores, kept(count))
@@ -185,7 +189,7 @@ class Descent:
                 left = kept(keep)
                 continue
             dear = {name: left[name] for name, more in kept(keep + 1).items() if not more.equal(left[name])}
-            alive, keep = alive | dear, _count(left)
+            alive, base = alive | dear, left
         return left
 
     def _foretold(self, net: nn.Module, scores: Scores, keep: int) -> int:

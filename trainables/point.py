@@ -209,6 +209,15 @@ class Point:
         )
 
 
+FIRST_FIGURES: Final = ("accuracy", "macs", "weights_left")
+
+
+def made_of(point: Point) -> str:
+    """What tells this network from another one that the same cut gave: a trial that goes on elsewhere may not come to
+    the same bits, and what was measured of the one does not hold of the other."""
+    return " ".join(f"{name}={getattr(point, name)!r}" for name in FIRST_FIGURES)
+
+
 def cut_name(base: str, training: int) -> str:
     """Name of a cut in a training of its setting: `03`, `r1-03`."""
     return f"r{training}-{base}" if training else base

@@ -22,7 +22,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -64,7 +64,8 @@ class Rung:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRecord:
-    """The outcome of one trial. A failed or stopped one has a reason and no points.
+    """The outcome of one trial. A failed or stopped one has a reason; a stopped one has no points, and a failed one
+    those that it had shown before.
 
     An unfinished one is no outcome and never committed: it is what a trial has found so far, which ended last when it
     was written.
@@ -117,6 +118,8 @@ class TrialRecord:
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Raises ValueError where the record has another schema."""
         fields = dict(data)
+        if not isinstance(fields.get("setting", {}), dict):
+            raise TypeError(f"setting is {fields['setting']!r}")
         if (schema := fields.pop("schema", None)) != SCHEMA:
             raise ValueError(f"trial record of schema {schema}; this sparsweep reads schema {SCHEMA}: use its version")
         fields["points"] = tuple(confined(Point.from_json(point)) for point in fields["points"])
@@ -129,6 +132,7 @@ class TrialRecord:
 
 
 _NETWORK = re.compile(r"attempt-[0-9]{1,9}/[\w-]{1,64}", re.ASCII)
+_ATTEMPT = re.compile(r"attempt-([1-9][0-9]{0,8})", re.ASCII)
 _CUT = re.compile(r"[\w-]{1,64}", re.ASCII)
 
 
@@ -179,14 +183,19 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """The whole text or nothing: written beside, flushed to disk, renamed."""
+def write_atomically(path: Path, text: str, *, durable: bool = True) -> None:
+    """The whole text or nothing: written beside, flushed to disk, renamed.
+
+    Args:
+        durable: waits for the disk; without that a machine that goes down may leave the file empty.
+    """
     beside = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
     try:
         with beside.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         beside.replace(path)
     except OSError:  # a full disk: what was written of it makes it no emptier
         with contextlib.suppress(OSError):
@@ -224,9 +233,15 @@ class TrialFolder:
             return None
         return read_whole(path, "put a copy back, or delete it: the study, or the trial's record, has it too")
 
+    def attempts(self) -> list[int]:
+        """Numbers of all attempts, from 1, ascending."""
+        with contextlib.suppress(FileNotFoundError):
+            return sorted(int(m[1]) for name in os.listdir(self.path) if (m := _ATTEMPT.fullmatch(name)))
+        return []
+
     def newest_attempt(self) -> int:
-        """Number of the newest attempt, from 1; 0 where there is none."""
-        return max((int(p.name.split("-")[1]) for p in self.path.glob("attempt-*")), default=0)
+        """Number of the newest attempt; 0 where there is none."""
+        return max(self.attempts(), default=0)
 
     def claim_attempt(self) -> int:
         """Starts a new attempt; from now on every older one is fenced, its checkpoint stays in reach."""
@@ -272,44 +287,60 @@ class TrialFolder:
     def _record_from(self, content: Mapping[str, Any], path: Path) -> TrialRecord:
         try:
             record = TrialRecord.from_json(content)
-        except (KeyError, TypeError, AttributeError) as fault:
+        except (KeyError, TypeError, AttributeError, ArithmeticError) as fault:
             raise ValueError(f"{path} is damaged ({type(fault).__name__}: {fault}): {AGAIN}") from fault
         for attempt in {point.network.partition("/")[0] for point in record.points if point.network is not None}:
             if (self.path / attempt).is_symlink():
                 raise ValueError(f"{self.path / attempt} is a link: networks are read from a trial's own folder only")
         return record
 
+    def has_ended(self) -> bool:
+        """Whether there is a record."""
+        return (self.path / "result.json").exists()
+
     def show(self, record: TrialRecord) -> None:
-        """Replaces what the trial is known to have found so far. A machine that goes down may take the last of it."""
-        path = self.attempt(record.attempt) / SO_FAR
-        beside = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
-        beside.write_text(json.dumps(record.as_json(), allow_nan=False), encoding="utf-8")
-        beside.replace(path)
+        """Replaces what an attempt is known to have found so far."""
+        text = json.dumps(record.as_json(), allow_nan=False)
+        write_atomically(self.attempt(record.attempt) / SO_FAR, text, durable=False)
 
     def so_far(self) -> TrialRecord | None:
-        """What a trial without a record had found when it last said so; None where it has said nothing.
+        """What a trial without a record has found by the last that it said; None where it has said nothing.
 
-        It is of the newest attempt that has said anything: that one went on where the older ones were.
+        That is what its newest attempt has said, and of older ones the points that this has not come to again.
         """
+        found: TrialRecord | None = None
         for path in self._said_so_far():
             with contextlib.suppress(OSError, ValueError):  # damaged, or gone meanwhile: the trial may say it again
                 record = self._record_from(read_whole(path, AGAIN), path)
-                if record.state == "unfinished":
-                    return record
-        return None
+                if record.state != "unfinished":
+                    continue
+                if found is None:
+                    found = record
+                    continue
+                cuts = {point.cut for point in found.points}
+                older = (point for point in record.points if point.cut not in cuts)
+                found = replace(found, points=(*found.points, *older))
+        return found
 
-    def _said_so_far(self) -> list[Path]:
-        """Newest first."""
-        found = [(int(path.parent.name.split("-")[1]), path) for path in self.path.glob(f"attempt-*/{SO_FAR}")]
-        return [path for _, path in sorted(found, reverse=True)]
+    def latest(self) -> TrialRecord | None:
+        """The record, or what the trial has found so far. Raises ValueError where the record is damaged."""
+        shown = self.so_far()  # first: the trial may end meanwhile, and there is nothing shown any more
+        return self.record() or shown
 
     def stamp_so_far(self) -> tuple[int, int] | None:
-        """When what it has found so far was last written, in ns, and the file's size; None where there is nothing."""
+        """What changes whenever it has said more: a time in ns and a size in bytes; None where it has said nothing."""
         for path in self._said_so_far():
             with contextlib.suppress(OSError):
                 found = path.stat()
                 return found.st_mtime_ns, found.st_size
         return None
+
+    def _said_so_far(self) -> list[Path]:
+        """Newest first; attempts that are links are none of the trial's own."""
+        with contextlib.suppress(OSError):
+            folders = [self.attempt(number) for number in reversed(self.attempts())]
+            return [at / SO_FAR for at in folders if (at / SO_FAR).is_file() and not at.is_symlink()]
+        return []
 
 
 def _lived_s(attempt: Path) -> float:
@@ -337,27 +368,40 @@ class TrialStore:
         """How many trials have a record."""
         return sum(1 for _ in self.path.glob("[0-9]*/result.json"))
 
-    def stamps(self) -> dict[int, tuple[int, int]]:
-        """By trial when its record was written, in ns, and its size in bytes; of all that have one now."""
+    def survey(self) -> tuple[dict[int, tuple[int, int]], list[int]]:
+        """Of the trials with a record its stamp (`stamp`), and the numbers of the others; one look at all."""
         stamps: dict[int, tuple[int, int]] = {}
+        others: list[int] = []
         try:
             folder = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
         except FileNotFoundError:
-            return stamps
+            return stamps, others
         try:
             for name in os.listdir(folder):
                 if name.isdigit():
-                    with contextlib.suppress(OSError):
+                    try:
                         found = os.stat(f"{name}/result.json", dir_fd=folder)  # half the time of a whole path
                         stamps[int(name)] = (found.st_mtime_ns, found.st_size)
+                    except OSError:
+                        others.append(int(name))
         finally:
             os.close(folder)
-        return stamps
+        return stamps, sorted(others)
+
+    def stamp(self, number: int) -> tuple[int, int] | None:
+        """When a trial's record was written, in ns, and its size in bytes; None where it has none."""
+        with contextlib.suppress(OSError):
+            found = (self.folder(number).path / "result.json").stat()
+            return found.st_mtime_ns, found.st_size
+        return None
+
+    def stamps(self) -> dict[int, tuple[int, int]]:
+        """By trial the stamp of its record; of all that have one now."""
+        return self.survey()[0]
 
     def unfinished(self) -> list[int]:
         """Numbers of the trials without a record, ascending."""
-        ended = self.stamps().keys()
-        return [number for number in self.numbers() if number not in ended]
+        return self.survey()[1]
 
     def records(self) -> Iterator[TrialRecord]:
         """Committed records by ascending number."""

@@ -19,7 +19,7 @@ from sparsweep.search.frontier import frontier_of
 from sparsweep.search.overview import Tally
 from sparsweep.search.sweep_folder import SweepFolder, Where, points_of, with_measured
 from sparsweep.spaces.sweep_file import SweepFile
-from sparsweep.trainables.point import Point
+from sparsweep.trainables.point import Point, made_of
 from sparsweep.trainables.record import TrialRecord, TrialStore
 
 FIGURES = (
@@ -42,6 +42,33 @@ class TrialLine:
     reason: str | None
     started_ms: int
     ended_ms: int
+
+
+UNSURE = {"latency_ms", "layer_sparsity"}
+"""Objectives by which a point may come onto the front because another one changes or is let go of."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a trial at work was last seen to have found."""
+
+    stamp: Stamp | None
+    points: frozenset[str]
+    """Their keys (`keys_of`)."""
+
+
+NOTHING = Shown(None, frozenset())
+
+
+@dataclass
+class Fresh:
+    """What is new since the last look."""
+
+    ended: list[TrialRecord] = field(default_factory=list)
+    at_work: list[TrialRecord] = field(default_factory=list)
+    anything: bool = False
+    gone: bool = False
+    """Whether a point that was there is not any more: then all must be read anew."""
 
 
 @dataclass
@@ -68,7 +95,7 @@ class Cloud:
     tally: Tally | None = None
     """Of the records that were read; None before the first look."""
     _stamps: dict[int, Stamp] = field(default_factory=dict, repr=False)
-    _at_work: dict[int, Stamp] = field(default_factory=dict, repr=False)
+    _at_work: dict[int, Shown] = field(default_factory=dict, repr=False)
     """By trial without a record what it was last seen to have found."""
     _measured: tuple[int, Mapping[str, Mapping[str, Any]]] = field(default=(0, {}), repr=False)
     _rows: dict[str, int] = field(default_factory=dict, repr=False)
@@ -91,39 +118,67 @@ class Cloud:
         with self._lock:
             sweep, where = self.folder.read()
             store = self.folder.store(where)
-            at_work = {number: store.folder(number).stamp_so_far() for number in store.unfinished()}
-            stamps = store.stamps()  # after what is at work: a trial may end meanwhile
-            shown = {number: at for number, at in at_work.items() if at is not None and number not in stamps}
+            stamps, unfinished = store.survey()
+            shown = {number: at for number in unfinished if (at := store.folder(number).stamp_so_far()) is not None}
+            for number in unfinished:  # a trial may have ended meanwhile
+                if (stamp := store.stamp(number)) is not None:
+                    stamps[number] = stamp
             measured_ns = self._measured_ns()
+            remeasured = measured_ns != self._measured[0]
+            measured = self.folder.measured() if remeasured else self._measured[1]
             if any(stamps.get(number) != stamp for number, stamp in self._stamps.items()):
                 self._begin_anew()
-            new = sorted(stamps.keys() - self._stamps.keys())
-            if not new and shown == self._at_work and measured_ns == self._measured[0] and self.version:
+            fresh = self._fresh(store, stamps, shown)
+            if self.version and not fresh.anything and not remeasured:
                 return False
             self.version += 1
-            changed = {number: at for number, at in shown.items() if self._at_work.get(number) != at}
-            added_only = self.count > 0 and measured_ns == self._measured[0] and self.rewritten < self.version
-            added_only = added_only and not changed and shown.keys() == self._at_work.keys()
-            if measured_ns != self._measured[0]:
-                self._measure(measured_ns)
-            if self._superseded(store, shown):
+            added_only = self.count > 0 and not remeasured and self.rewritten < self.version
+            if remeasured:
+                self._measure(measured_ns, measured)
+            if fresh.gone:
                 self._begin_anew()
-                new, changed = sorted(stamps), shown
-            points = self._read(sweep, where, {number: stamps[number] for number in new})
-            for number in changed:
-                if (record := store.folder(number).so_far()) is not None:
-                    self._show(record)
-            self._at_work = shown
-            if added_only and not self.damaged and "latency_ms" not in sweep.objectives.directions:
+                fresh, added_only = self._fresh(store, stamps, shown), False
+            points = self._take_in(sweep, fresh)
+            if added_only and not self.damaged and not UNSURE & sweep.objectives.directions.keys():
                 self._add_to_front(sweep, points)
             else:
                 self._find_front(sweep, where)
             self.front = [self._rows[point.id] for point in self._front if point.id in self._rows]
             return True
 
+    def _fresh(self, store: TrialStore, stamps: Mapping[int, Stamp], shown: Mapping[int, Stamp]) -> Fresh:
+        """Reads what is new, each file once, and remembers where it stood."""
+        fresh = Fresh()
+        for number in sorted(stamps.keys() - self._stamps.keys()):
+            self._stamps[number] = stamps[number]
+            try:
+                record = store.folder(number).record()
+            except ValueError as fault:
+                self.damaged[number] = str(fault)
+                record = None
+            if record is not None:
+                fresh.ended.append(record)
+            fresh.anything = True
+            fresh.gone |= not self._at_work.pop(number, NOTHING).points <= keys_of(record)
+        for number, stamp in shown.items():
+            before = self._at_work.get(number, NOTHING)
+            if number in stamps or before.stamp == stamp:
+                continue
+            record = store.folder(number).so_far()
+            now = keys_of(record)
+            self._at_work[number] = Shown(stamp, now)
+            if record is not None and now != before.points:
+                fresh.at_work.append(record)
+                fresh.anything = True
+                fresh.gone |= not before.points <= now
+        for number in self._at_work.keys() - shown.keys():
+            fresh.anything = True
+            fresh.gone |= bool(self._at_work.pop(number).points)
+        return fresh
+
     def _begin_anew(self) -> None:
         """Some record is gone, or another one: nothing that was read counts."""
-        self.rewritten = self.version + 1
+        self.rewritten = self.version = self.version + 1
         for known in (
             self.trials, self.columns, self.history, self.damaged, self._stamps, self._at_work, self._rows
         ):  # fmt: skip
@@ -131,33 +186,14 @@ class Cloud:
         self._live = self.tally = None
         self._volume = LiveFront(self._volume.axis)
 
-    def _superseded(self, store: TrialStore, shown: Mapping[int, Stamp]) -> bool:
-        """Whether something that was shown of a trial at work is not in its record, or not among what it shows now."""
-        for number, stamp in self._at_work.items():
-            if shown.get(number) == stamp:
-                continue
-            try:
-                now = store.folder(number).record() or store.folder(number).so_far()
-            except ValueError:
-                return True
-            cuts = {point.id for point in now.points} if now else set()
-            if any(name not in cuts for name in self._rows if name.startswith(f"{number:05d}/")):
-                return True
-        return False
-
-    def _show(self, record: TrialRecord) -> None:
-        """Takes in what a trial at work has found so far."""
-        self.trials[record.number] = _line(record)
-        self._put_all(record)
-
     def _measured_ns(self) -> int:
         with suppress(OSError):
             return (self.folder.path / "measured.json").stat().st_mtime_ns
         return 0
 
-    def _measure(self, written_ns: int) -> None:
+    def _measure(self, written_ns: int, now: Mapping[str, Mapping[str, Any]]) -> None:
         """Takes over what was measured of points after their records were made."""
-        known, now = self._measured[1], self.folder.measured()
+        known = self._measured[1]
         self._measured = (written_ns, now)
         changed = [name for name in now.keys() | known.keys() if now.get(name) != known.get(name)]
         trials = {int(name.partition("/")[0]) for name in changed if name in self._rows}
@@ -165,28 +201,20 @@ class Cloud:
             self.rewritten = self.version
         _, where = self.folder.read()
         for number in trials:
-            trial = self.folder.store(where).folder(number)
-            if (record := trial.record() or trial.so_far()) is not None:
+            if (record := self.folder.store(where).folder(number).latest()) is not None:
                 for point in with_measured(record.points, now):
                     if point.id in self._rows:
                         self._put(self._rows[point.id], point)
 
-    def _read(self, sweep: SweepFile, where: Where, stamps: Mapping[int, Stamp]) -> list[Point]:
-        """Takes in the records with these stamps; their points."""
-        store = self.folder.store(where)
+    def _take_in(self, sweep: SweepFile, fresh: Fresh) -> list[Point]:
+        """Takes in what is new; its points."""
         self.tally = self.tally or Tally(sweep)
-        records = []
-        for number, stamp in stamps.items():
-            self._stamps[number] = stamp
-            try:
-                record = store.folder(number).record()
-            except ValueError as fault:
-                self.damaged[number] = str(fault)
-                continue
-            if record is not None:
-                records.append(record)
-        ordered = sorted(records, key=lambda each: (each.ended_ms, each.number))
-        return [point for record in ordered for point in self._take(record, sweep)]
+        ordered = sorted(fresh.ended, key=lambda each: (each.ended_ms, each.number))
+        points = [point for record in ordered for point in self._take(record, sweep)]
+        for record in fresh.at_work:
+            self.trials[record.number] = _line(record)
+            points += self._put_all(record)
+        return points
 
     def _take(self, record: TrialRecord, sweep: SweepFile) -> list[Point]:
         assert self.tally is not None
@@ -198,11 +226,11 @@ class Cloud:
         if len(self.history) > 1 and self.history[-2][2] == self.history[-1][2]:
             self.history.pop()  # only where it grew, and as it is now
         self.history.append((self.tally.ended, record.ended_ms, volume))
-        self._volume.take(record.points)
         return self._put_all(record)
 
     def _put_all(self, record: TrialRecord) -> list[Point]:
         """A record's points into their rows, each of which it keeps; they are returned as they are measured now."""
+        self._volume.take(record.points)
         points = with_measured(record.points, self._measured[1])
         for point in points:
             self._put(self._rows.setdefault(point.id, len(self._rows)), point)
@@ -230,7 +258,7 @@ class Cloud:
         """As the command line finds it; where a record is damaged, of those that can be read."""
         if self.damaged:
             store = self.folder.store(where)
-            whole = (store.folder(number).record() or store.folder(number).so_far() for number in self.trials)
+            whole = (store.folder(number).latest() for number in self.trials)
             points = points_of((record for record in whole if record is not None), self._measured[1])
             found = frontier_over(points, sweep, self.folder.name)
         else:
@@ -240,10 +268,13 @@ class Cloud:
     def _add_to_front(self, sweep: SweepFile, new: Sequence[Point]) -> None:
         """What was dominated stays so: only the front and what is new can be on the next one.
 
-        That holds while nothing that was known has changed, and as long as what a point without a latency is held to,
-        the dense network's, does not depend on the other points.
+        That holds while nothing that was known has changed, as long as what a point without a latency is held to, the
+        dense network's, does not depend on the other points. A trial that ends lets go of networks, but each that was
+        on the front is equalled by one of its own that is among the new.
         """
-        candidates = [*self._front, *(point for point in new if point.network is not None)]
+        again = {point.id for point in new}
+        before = (point for point in self._front if point.id not in again)
+        candidates = [*before, *(point for point in new if point.network is not None)]
         self._front = frontier_of(candidates, sweep.objectives.directions, sweep.constraints)
         self.hypervolume = self._volume.headline
 
@@ -270,6 +301,11 @@ class Cloud:
 def as_json(data: Any) -> bytes:
     """Without what JSON has not, and without spaces."""
     return json.dumps(data, allow_nan=False, separators=(",", ":")).encode()
+
+
+def keys_of(record: TrialRecord | None) -> frozenset[str]:
+    """What its points are told from others by: id and figures."""
+    return frozenset(f"{point.id} {made_of(point)}" for point in record.points) if record is not None else frozenset()
 
 
 def _line(record: TrialRecord) -> TrialLine:

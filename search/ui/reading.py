@@ -89,8 +89,7 @@ class Reader:
         """Raises NotThereError, and ValueError where the record or the network cannot be read."""
         folder = self.folder(name)
         sweep, where = folder.read()
-        known = folder.store(where).folder(trial)
-        record = known.record() or known.so_far()
+        record = folder.store(where).folder(trial).latest()
         points = with_measured(record.points if record else (), folder.measured())
         point = next((point for point in points if point.cut == cut), None)
         if record is None or point is None:

@@ -15,7 +15,7 @@ from sparsweep.search.with_mlflow.model_folder import Publication
 from sparsweep.search.with_mlflow.store import client_of, exclusively, is_server, prepare_store
 from sparsweep.search.with_mlflow.trial_entries import TEXT_LIMIT
 from sparsweep.spaces.faults import shown
-from sparsweep.trainables.point import Point
+from sparsweep.trainables.point import FIRST_FIGURES, Point, made_of
 from sparsweep.trainables.record import now_ms
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ HISTORY = "sparsweep.aliases"
 """Tag of a registered model: which alias came to name which version, and when."""
 OBJECTIVES = "sparsweep.objectives"
 """Tag of a registered model: the axes of its frontier, as the sweep that last registered in it has them."""
+MADE_OF = "sparsweep.made_of"
+"""Tag of a logged model: `made_of` its point."""
 _ALIAS = re.compile(r"(?!latest$|v[0-9]+$)[A-Za-z0-9][A-Za-z0-9_-]{0,254}", re.IGNORECASE)
 FIGURES = {f.name for f in fields(Point) if f.type in (int, float, float | None)} | {
     "latency_ms", "dense_latency_ms", "speedup", "macs_removed", "size_removed",
@@ -69,7 +71,9 @@ class Registry:
         return cls(client_of(tracking_uri, registry_uri), tracking_uri, registry_uri or tracking_uri)
 
     def publish(self, publication: Publication) -> str:
-        """The number of the point's version; made only if no version carries the point's tag yet.
+        """The number of the point's version; made only if no version carries the point's tag and figures yet.
+
+        Other figures under the same tag are of another network: of a cut that was made again otherwise.
 
         Two callers on one machine, or on one SQLite file, take turns. Machines that share a server are kept apart by
         the rule that one driver holds a sweep's name: another sweep's points have other tags.
@@ -81,7 +85,8 @@ class Registry:
         _check_name(model)
         with exclusively(self.registry_uri, f"model-{model}"):
             wanted = f"name = '{model}' and tags.`sparsweep.point` = '{publication.point_id}'"
-            if (found := next(self._search(wanted), None)) is not None:
+            same = (found for found in self._search(wanted) if all(found.tags.get(n) == tags[n] for n in FIRST_FIGURES))
+            if (found := next(same, None)) is not None:
                 self._retag(found, tags)
                 return str(found.version)
             self._register(model)
@@ -263,8 +268,10 @@ class Registry:
         """The point's files at the experiment; one that a killed process left half-written is written again."""
         run = self.client.get_run(publication.run_id)
         wanted = f"tags.`sparsweep.point` = '{publication.point_id}'"
-        left = self.client.search_logged_models([run.info.experiment_id], wanted, max_results=1)
-        logged = left[0] if left else self._new_logged_model(publication, run)
+        left = self.client.search_logged_models([run.info.experiment_id], wanted)
+        mine = made_of(publication.point)
+        known = next((each for each in left if each.tags.get(MADE_OF, mine) == mine), None)
+        logged = known or self._new_logged_model(publication, run)
         if str(logged.status) != "READY":
             with tempfile.TemporaryDirectory() as space:
                 folder = Path(space) / "version"
@@ -283,7 +290,7 @@ class Registry:
             run.info.experiment_id,
             name=re.sub(r"[^\w-]", "-", publication.point_id),
             source_run_id=publication.run_id,
-            tags={"sparsweep.point": publication.point_id},
+            tags={"sparsweep.point": publication.point_id, MADE_OF: made_of(publication.point)},
             params={name: str(value) for name, value in publication.point.setting.items()},
         )
         self.client.log_outputs(publication.run_id, [LoggedModelOutput(logged.model_id, step=0)])

@@ -112,9 +112,9 @@ class Ledger:
         else:
             run_id, ended = known
         if not ended:
-            for name, text in tags_of(record).items() if known else ():  # it was made of what was found by then
-                self.client.set_tag(run_id, name, text)
             _log(self.client, run_id, metrics=metrics_of(record, curve_value), params=params_of(record))
+            if known is not None:  # it was made of what was found by then; last, as the state says that all is there
+                _log(self.client, run_id, tags=tags_of(record))
             status = {"done": "FINISHED", "stopped": "KILLED", "unfinished": "KILLED"}.get(record.state, "FAILED")
             self.client.set_terminated(run_id, status, end_time=record.ended_ms)
             self._children[tag] = (run_id, record.state != "unfinished")
@@ -167,7 +167,7 @@ class Ledger:
             wanted = f"tags.`mlflow.parentRunId` = '{self.run_id}'"
             for run in _runs(self.client, self.experiment_id, wanted):
                 if (found := run.data.tags.get("sparsweep.trial")) is not None:
-                    self._children.setdefault(found, (run.info.run_id, run.info.status in ("FINISHED", "FAILED")))
+                    self._children.setdefault(found, (run.info.run_id, _has_ended(run)))
             self._unsure = False
         return self._children.get(tag)
 
@@ -178,6 +178,12 @@ class Ledger:
         run = self.client.create_run(self.experiment_id, start_time=record.started_ms, tags=tags, run_name=name)
         self._children[tag], self._unsure = (run.info.run_id, False), False
         return str(run.info.run_id)
+
+
+def _has_ended(run: "Run") -> bool:
+    """Whether a trial's run holds all of a record: one that was broken off, or is half logged, does not."""
+    stopped = run.info.status == "KILLED" and run.data.tags.get("sparsweep.state") == "stopped"
+    return run.info.status in ("FINISHED", "FAILED") or stopped
 
 
 def put_files(client: "MlflowClient", run_id: str, files: Mapping[str, bytes]) -> None:
@@ -240,11 +246,14 @@ def _runs(client: "MlflowClient", experiment_id: str, wanted: str) -> "Iterator[
 
 
 def _log(
-    client: "MlflowClient", run_id: str, *, metrics: "Sequence[Metric]" = (), params: Mapping[str, object] | None = None
-) -> None:
+    client: "MlflowClient", run_id: str, *, metrics: "Sequence[Metric]" = (),
+    params: Mapping[str, object] | None = None, tags: Mapping[str, str] | None = None,
+) -> None:  # fmt: skip
     """As few `log_batch` calls as MLflow's limits allow, none for nothing."""
-    from mlflow.entities import Param
+    from mlflow.entities import Param, RunTag
 
+    if tags:
+        client.log_batch(run_id, tags=[RunTag(name, text) for name, text in tags.items()])
     values, rows = iter(metrics), iter([Param(k, str(v)[:TEXT_LIMIT]) for k, v in (params or {}).items()])
     while (some := list(islice(values, METRICS_PER_BATCH))) + (few := list(islice(rows, PARAMS_PER_BATCH))):
         client.log_batch(run_id, metrics=some, params=few)

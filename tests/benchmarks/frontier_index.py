@@ -99,7 +99,7 @@ def build(home: Path, name: str, trials: int, cuts: int) -> None:
     """A sweep as a driver leaves it, without its networks and its index."""
     chance, folder = Random(name), SweepFolder(home / "sweeps" / name)
     folder.create(SweepFile(name=name, task=Task(network="lenet-digits", data="digits")), Where())
-    store, notes = folder.store(Where()), {}
+    store, notes = folder.store(Where()), []
     for trial in range(trials):
         record = TrialRecord(
             number=trial, attempt=1, setting={"method": "gasl"}, seed=trial, state="done", reason=None,
@@ -112,7 +112,7 @@ def build(home: Path, name: str, trials: int, cuts: int) -> None:
         for point in record.points:
             if point.network is not None and chance.random() < 1000 / (trials * cuts):
                 quick = 1 / (1 - 0.8 * point.macs_removed)
-                notes[point.id] = {"latency": [vars(latency(quick, batch)) for batch in (1, 32)]}
+                notes.append((point, {"latency": [vars(latency(quick, batch)) for batch in (1, 32)]}))
     folder.note(notes)
 
 

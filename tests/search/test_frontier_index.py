@@ -94,16 +94,16 @@ def test_the_frontier_is_the_one_that_is_computed_afresh(
     in_index: int, at_work: int, chance: Any,
 ) -> None:  # fmt: skip
     with tempfile.TemporaryDirectory() as name:
-        folder, notes = SweepFolder(Path(name) / "digits"), {}
+        folder, notes = SweepFolder(Path(name) / "digits"), []
         records = []
         for number, rows in enumerate(trials):
             cuts = ["own", "dense", "01", "00"]
             points = [point(number, cuts[at], a, s, kept=kept) for at, (a, s, kept, _) in enumerate(rows)]
-            notes |= {
-                each.id: {"latency": [vars(make_latency(speedup))]}
+            notes += [
+                (each, {"latency": [vars(make_latency(speedup))]})
                 for each, (_, _, kept, speedup) in zip(points, rows, strict=True)
                 if kept and speedup is not None
-            }
+            ]
             records.append(make_record(number, *points, reason=None if points else "diverged"))
         chance.shuffle(records)
         for at, record in enumerate(records):
@@ -142,10 +142,10 @@ def test_what_a_trial_at_work_has_found_counts_until_its_record_does(folder: Swe
     assert ids(folder) == ["00000/00", "00002/01", "00001/00"]
 
 
-def test_what_a_trial_had_found_before_it_failed_does_not_count(folder: SweepFolder) -> None:
+def test_what_a_trial_had_found_before_it_failed_counts(folder: SweepFolder) -> None:
     shown(folder, make_record(2, point(2, "00", 0.7, 0.7)))
-    folder.store(HERE).folder(2).commit(make_record(2, reason="diverged: the loss is nan"))
-    assert ids(folder) == ["00000/00", "00001/00"]
+    folder.store(HERE).folder(2).commit(make_record(2, point(2, "00", 0.7, 0.7), reason="out of memory: 8 GiB"))
+    assert ids(folder) == ["00000/00", "00002/00", "00001/00"]
 
 
 def test_a_trial_that_ends_while_the_frontier_is_made_is_not_missed(
@@ -185,7 +185,8 @@ def test_a_trial_that_was_run_again_counts_as_it_is_now(folder: SweepFolder) -> 
 
 def test_what_is_measured_later_counts_though_it_was_dominated_before(folder: SweepFolder) -> None:
     assert ids(folder) == ["00000/00", "00001/00"]
-    folder.note({"00001/01": {"latency": [vars(make_latency(3.0))], "test_accuracy": 0.25, "model_version": "4"}})
+    measured = {"latency": [vars(make_latency(3.0))], "test_accuracy": 0.25, "model_version": "4"}
+    folder.note([(point(1, "01", 0.3, 0.3), measured)])
     front, _ = frontier_indexed(sweep_of(), folder, HERE)
     last = front.points[-1]
     assert (last.id, last.speedup, last.test_accuracy, last.model_version) == ("00001/01", 3.0, 0.25, "4")
@@ -194,7 +195,7 @@ def test_what_is_measured_later_counts_though_it_was_dominated_before(folder: Sw
 def test_a_point_comes_forward_when_the_one_before_it_turns_out_slow(folder: SweepFolder) -> None:
     taken(folder, make_record(2, point(2, "00", 0.9, 0.4)))
     assert ids(folder) == ["00000/00", "00001/00"]
-    folder.note({"00000/00": {"latency": [vars(make_latency(0.5))]}})
+    folder.note([(point(0, "00", 0.9, 0.5), {"latency": [vars(make_latency(0.5))]})])
     assert ids(folder) == ["00000/00", "00002/00", "00001/00"]
 
 

@@ -9,9 +9,10 @@ import pytest
 
 from sparsweep.search.catalogue import catalogue
 from sparsweep.search.home import Home
-from sparsweep.search.sweep_folder import SweepFolder, Where, points_of, task_of
+from sparsweep.search.sweep_folder import SweepFolder, Where, points_of, task_of, with_measured
 from sparsweep.spaces.load import Overrides, read_sweep
 from sparsweep.spaces.sweep_file import SweepFile
+from sparsweep.trainables.point import made_of
 from sparsweep.trainables.record import TrialStore
 from tests.search.points import make_latency, make_point
 from tests.search.records import commit, make_record
@@ -125,12 +126,26 @@ def test_looking_is_not_holding(folder: SweepFolder) -> None:
 def test_notes_add_up_by_point(folder: SweepFolder) -> None:
     folder.create(a_sweep(), Where())
     assert folder.measured() == {}
-    folder.note({"00000/own": {"test_accuracy": 0.97}})
-    folder.note({"00000/own": {"model_version": "3"}, "00001/04": {"test_accuracy": 0.9}})
+    one, other = make_point(0, "own"), make_point(1, "04")
+    folder.note([(one, {"test_accuracy": 0.97})])
+    folder.note([(one, {"model_version": "3"}), (other, {"test_accuracy": 0.9})])
     assert folder.measured() == {
-        "00000/own": {"test_accuracy": 0.97, "model_version": "3"},
-        "00001/04": {"test_accuracy": 0.9},
+        "00000/own": {"of": made_of(one), "test_accuracy": 0.97, "model_version": "3"},
+        "00001/04": {"of": made_of(other), "test_accuracy": 0.9},
     }
+
+
+def test_what_was_measured_of_another_network_of_the_same_cut_does_not_count(folder: SweepFolder) -> None:
+    folder.create(a_sweep(), Where())
+    before, now = make_point(0, "04", accuracy=0.9), make_point(0, "04", accuracy=0.8)
+    folder.note([(before, {"test_accuracy": 0.97, "model_version": "3"})])
+    assert with_measured([before], folder.measured())[0].model_version == "3"
+    assert with_measured([now], folder.measured()) == [now]
+    folder.note([(now, {"test_accuracy": 0.7})])
+    (found,) = with_measured([now], folder.measured())
+    assert (found.test_accuracy, found.model_version) == (0.7, None)
+    (folder.path / "measured.json").write_text('{"00000/04": {"test_accuracy": 0.6}}')
+    assert with_measured([now], folder.measured())[0].test_accuracy == 0.6, "as it was noted by earlier versions"
 
 
 def test_points_carry_what_was_measured_of_them_later() -> None:
@@ -204,7 +219,7 @@ def test_the_sweeps_of_a_home_are_listed_by_name(tmp_path: Path) -> None:
 
 def test_damaged_measurements_are_named(folder: SweepFolder) -> None:
     folder.create(a_sweep(), Where())
-    folder.note({"tiny/00000/own": {"test_accuracy": 0.9}})
+    folder.note([(make_point(), {"test_accuracy": 0.9})])
     (folder.path / "measured.json").write_text('{"tiny/000')
     with pytest.raises(ValueError, match=r"measured\.json is damaged \(.*\): delete it, and sparsweep resume"):
         folder.measured()

@@ -23,7 +23,7 @@ from sparsweep.search.ui.app import app_of
 from sparsweep.search.ui.guard import Guard
 from sparsweep.search.ui.reading import Reader
 from sparsweep.trainables.point import Point, cut_name
-from sparsweep.trainables.record import TrialRecord
+from sparsweep.trainables.record import TrialFolder, TrialRecord
 from sparsweep.trainables.repeats import with_spread
 from tests.search.points import make_latency, make_point
 from tests.search.records import commit, make_record
@@ -139,7 +139,7 @@ def test_points_are_those_of_the_records_and_their_front_is_the_command_line_s(s
 
 def test_what_is_measured_later_is_taken_over(site: Site) -> None:
     site.ask("/api/sweeps/digits/points")
-    site.folder.note({"00001/00": {"latency": [vars(make_latency(3.0))], "test_accuracy": 0.44}})
+    site.folder.note([(kept(1, "00", 0.5, 0.9), {"latency": [vars(make_latency(3.0))], "test_accuracy": 0.44})])
     _, found = site.ask("/api/sweeps/digits/points")
     assert found["columns"]["speedup"] == [None, None, 3.0]
     assert found["columns"]["test_accuracy"] == [None, None, 0.44]
@@ -334,11 +334,47 @@ def test_what_a_trial_at_work_has_found_is_told_and_makes_way_for_its_record(sit
     assert site.ask("/api/sweeps/digits")[1]["history"][-1]["trials"] == 4
 
 
-def test_what_a_trial_had_found_before_it_failed_is_gone(site: Site) -> None:
+def test_what_a_trial_had_found_before_it_failed_stays(site: Site) -> None:
     shown(site.folder, make_record(3, kept(3, "00", 0.6, 0.7)))
-    assert site.ask("/api/sweeps/digits/points")[1]["count"] == 4
-    assert site.folder.store(HERE).folder(3).commit(make_record(3, reason="diverged: the loss is nan"))
-    assert site.ask("/api/sweeps/digits/points")[1]["count"] == 3
+    assert site.ask("/api/sweeps/digits/points")[1]["front"] == [0, 3, 2]
+    assert site.folder.store(HERE).folder(3).commit(make_record(3, kept(3, "00", 0.6, 0.7), reason="out of memory"))
+    _, found = site.ask("/api/sweeps/digits/points")
+    assert (found["count"], found["front"]) == (4, [0, 3, 2])
+    assert len(site.ask("/api/sweeps/digits")[1]["failures"]) == 2
+
+
+def test_nothing_is_lost_of_a_trial_at_work_when_another_one_ends(site: Site) -> None:
+    shown(site.folder, make_record(3, kept(3, "00", 0.95, 0.95)))
+    before = site.ask("/api/sweeps/digits/points")[1]
+    site.end(make_record(4, reason="diverged: the loss is nan", ended_s=6.0))
+    after = site.ask("/api/sweeps/digits/points")[1]
+    assert (after["front"], after["hypervolume"]) == (before["front"], before["hypervolume"]) == ([3], 0.95 * 0.95)
+    assert after["version"] > before["version"]
+
+
+def test_a_cut_that_was_made_again_otherwise_is_told_as_it_is_now(site: Site) -> None:
+    shown(site.folder, make_record(3, kept(3, "00", 0.95, 0.95)))
+    before = site.ask("/api/sweeps/digits/points")[1]
+    shown(site.folder, make_record(3, kept(3, "00", 0.6, 0.7), ended_s=77.0))
+    after = site.ask("/api/sweeps/digits/points")[1]
+    assert (before["front"], after["front"]) == ([3], [0, 3, 2])
+    assert after["columns"]["accuracy"][3] == 0.6
+    with served(site.home, Guard.of("127.0.0.1", None)) as port:  # one that has seen nothing before
+        anew = Site(site.home, port).ask("/api/sweeps/digits/points")[1]
+    assert {key: anew[key] for key in ("columns", "front", "hypervolume")} == {
+        key: after[key] for key in ("columns", "front", "hypervolume")
+    }
+
+
+def test_what_trials_at_work_have_found_is_read_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3, 8):
+        shown(site.folder, make_record(number, kept(number, "00", 0.6, 0.7)))
+    version = site.ask("/api/sweeps/digits/points")[1]["version"]
+    with monkeypatch.context() as patched:
+        patched.setattr(TrialFolder, "so_far", lambda self: pytest.fail(f"{self.path} was read again"))
+        assert site.ask("/api/sweeps/digits/points")[1]["version"] == version
+    shown(site.folder, make_record(3, kept(3, "00", 0.6, 0.7), ended_s=9.0))  # another epoch, no other point
+    assert site.ask("/api/sweeps/digits/points")[1]["version"] == version
 
 
 def test_who_has_another_version_is_told_to_read_all_anew(site: Site) -> None:

@@ -338,6 +338,18 @@ def test_a_point_published_twice_is_one_version(uri: str, tmp_path: Path) -> Non
     assert not (tmp_path / "elsewhere").exists()
 
 
+def test_a_cut_that_was_made_again_otherwise_is_another_version(uri: str, tmp_path: Path) -> None:
+    ledger, registry = opened(uri, tmp_path, some_facts("again")), Registry.open(tracking_uri=uri)
+    first = a_point(0, "12", 0.97, 0.875)
+    again = first.with_(accuracy=0.5, macs=first.macs - 1)
+    made = [registry.publish(a_publication(ledger, "twice", tmp_path, point)) for point in (first, again, first)]
+    assert made == ["1", "2", "1"]
+    told = registry.versions("twice")
+    assert [info.figures["accuracy"] for info in told] == [0.97, 0.5]
+    assert {info.point for info in told} == {"again/00000/12"}
+    assert len(ledger.client.search_logged_models([ledger.experiment_id])) == 2
+
+
 def test_a_publication_that_was_killed_half_way_is_completed(
     sqlite: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

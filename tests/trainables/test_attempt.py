@@ -1,6 +1,7 @@
 """A whole trial on digits: the same bits however often it is interrupted, and every way to fail has its reason."""
 
 import errno
+import json
 import os
 import re
 import signal
@@ -174,6 +175,76 @@ def test_what_is_found_is_shown_while_the_trial_is_at_work(tmp_path: Path, monke
     assert record.ended_ms >= int(times[-1] or 0)
 
 
+def test_what_an_older_attempt_has_shown_stays_until_the_newer_one_has_come_to_it_again(tmp_path: Path) -> None:
+    folder = TrialFolder(tmp_path / "00007")
+    begun = Attempt.begin(plan(), folder)
+    begun.run(until=lambda trial: len(trial.points) == 2)
+    begun.save()
+    kept = torch.load(folder.attempt(1) / "checkpoint.pt", weights_only=True)
+    assert all(point["at_ms"] for point in json.loads(kept["points"])), "a checkpoint says since when they can be seen"
+    begun.run(until=lambda trial: len(trial.points) == 4)
+    begun.show()
+    shown = folder.so_far()
+    assert shown is not None
+    again = Attempt.begin(plan(), folder)
+    again.show()
+    assert len(again.trial.points) == 2
+    found = folder.so_far()
+    assert found is not None
+    assert (found.attempt, found.points) == (2, shown.points)
+    assert all((folder.path / f"{point.network}.safetensors").exists() for point in found.points)
+    again.run(until=lambda trial: len(trial.points) == 4)
+    again.show()
+    found = folder.so_far()
+    assert found is not None
+    assert [point.network for point in found.points][2:] == ["attempt-2/00", "attempt-2/01"]
+    assert [point.at_ms for point in found.points] == [point.at_ms for point in shown.points]
+
+
+def test_points_that_were_found_before_a_trial_failed_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measure = Trial._measure
+
+    def breaks(self: Trial, name: str, *more: Any) -> None:
+        if name == "01":
+            raise MemoryError("not enough memory")
+        measure(self, name, *more)
+
+    monkeypatch.setattr(Trial, "_measure", breaks)
+    record = run_trial(plan(), TrialFolder(tmp_path / "00007"))
+    assert (record.state, [point.cut for point in record.points]) == ("failed", ["own", "own-tuned", "00"])
+    assert all(point.at_ms and (tmp_path / "00007" / f"{point.network}.json").exists() for point in record.points)
+    monkeypatch.undo()
+    folder = TrialFolder(tmp_path / "00008")
+    begun = Attempt.begin(plan(), folder)
+    begun.run(until=lambda trial: len(trial.points) == 3)
+    begun.save()
+    died = lost(plan(), folder, "its process was killed")
+    assert died is not None
+    assert (died.state, [point.cut for point in died.points]) == ("failed", ["own", "own-tuned", "00"])
+
+
+@pytest.mark.parametrize("name", ["attempt-old", "attempt-0", "attempt-1x", "attempt-99999999999"])
+def test_other_folders_beside_attempts_are_left_alone(tmp_path: Path, name: str) -> None:
+    folder = TrialFolder(tmp_path / "00007")
+    begun = Attempt.begin(plan(**SHORT), folder)
+    begun.save()
+    (folder.path / name).mkdir()
+    (folder.path / name / "so_far.json").write_text("{}")
+    assert folder.newest_attempt() == 1
+    assert folder.so_far() is not None
+    assert folder.stamp_so_far() is not None
+
+
+def test_what_is_shown_below_a_link_is_none_of_the_trial_s(tmp_path: Path) -> None:
+    other = TrialFolder(tmp_path / "other")
+    Attempt.begin(plan(**SHORT), other).save()
+    folder = TrialFolder(tmp_path / "00007")
+    folder.path.mkdir()
+    folder.attempt(1).symlink_to(other.attempt(1))
+    assert other.so_far() is not None
+    assert (folder.so_far(), folder.stamp_so_far()) == (None, None)
+
+
 def test_points_of_a_setting_that_may_be_repeated_wait_for_the_repetitions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,7 +258,9 @@ def test_points_of_a_setting_that_may_be_repeated_wait_for_the_repetitions(
     assert (shown.points, len(shown.epochs)) == ((), 5)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"schema": 1}', '{"schema": 2}', "\0" * 300])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"schema": 1}', '{"schema": 2}', '{"schema": 1, "setting": null}', "\0" * 300]
+)
 def test_what_a_broken_machine_left_of_it_counts_as_nothing(tmp_path: Path, content: str) -> None:
     folder = TrialFolder(tmp_path / "00007")
     begun = Attempt.begin(plan(**SHORT), folder)

@@ -3,12 +3,14 @@
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 import torch
 
 from sparsweep.trainables.attempt import Attempt, run_trial
+from sparsweep.trainables.descent import NEAR, Descent
 from sparsweep.trainables.options import ALLOWED
 from sparsweep.trainables.record import TrialFolder, TrialRecord
 from sparsweep.trainables.schedules import (
@@ -21,6 +23,7 @@ from sparsweep.trainables.schedules import (
     most_within,
     score_keeps,
 )
+from sparsweep.trainables.scores import Scores
 from sparsweep.trainables.tasks import NETWORKS, Task
 from sparsweep.trainables.tasks.networks import Network
 from sparsweep.trainables.trial import PROBES, Trial
@@ -305,6 +308,49 @@ def test_a_share_is_filled_in_multiples_where_widths_are_to_be_such(tmp_path: Pa
     for point, share in zip(cuts, (0.6, 0.3, 0.1), strict=True):
         assert 0.8 * share < point.macs / point.dense_macs <= share
         assert all(width % 4 == 0 for width in point.widths[:-1]), point.widths
+
+
+@pytest.mark.parametrize("multiple", [1, 4])
+def test_what_a_limit_leaves_is_filled_whatever_the_scores_costs_and_ties(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, multiple: int
+) -> None:
+    trial, chance = Trial.start(plan(fixed={"channel_multiple": multiple}), tmp_path), Random(0)
+    filled_up = 0
+    for _ in range(150):
+        sizes = [4 * chance.randint(1, 6) for _ in range(chance.randint(1, 4))]
+        names = [str(at) for at in range(len(sizes))]
+        scores = Scores(
+            granularity="filter", own={}, threshold=0.0,
+            values={n: torch.tensor([chance.random() for _ in range(s)]) for n, s in zip(names, sizes, strict=True)},
+        )  # fmt: skip
+        tied = len(sizes) > 1 and sizes[0] == sizes[1] and multiple == 1
+        ties = {name: torch.arange(sizes[0]) for name in names[:2]} if tied else {}
+        costs = {name: chance.randint(1, 40) for name in names}
+        monkeypatch.setattr(Descent, "_ties", lambda self, scores, ties=ties: ties)
+        monkeypatch.setattr(
+            Descent, "_executed",
+            lambda self, net, scores, left, costs=costs: sum(costs[n] * int(m.sum()) for n, m in left.items()),
+        )  # fmt: skip
+        descent = Descent(ground=trial.descent.ground)
+        descent.alive = {name: torch.ones(size, dtype=torch.bool) for name, size in zip(names, sizes, strict=True)}
+        total = descent._executed(trial.net, scores, descent.alive)
+        limit = round(total * chance.uniform(0.1, 1.0))
+        keep = most_within(
+            lambda count, descent=descent, scores=scores: descent._foretold(trial.net, scores, count),
+            limit, below=sum(sizes), last=len(sizes),
+        )  # fmt: skip
+        first, _ = descent.survivors(scores, keep, descent.alive)
+        if (before := descent._executed(trial.net, scores, first)) > limit:
+            continue  # not even the least of every layer fits
+        left = descent._filled(trial.net, scores, first, keep, limit)
+        assert all(bool((left[name] | ~there).all()) for name, there in first.items()), "what was kept stays"
+        after = descent._executed(trial.net, scores, left)
+        assert before <= after <= limit
+        filled_up += after > before
+        steps = {n: multiple * costs[n] for n in names if int(left[n].sum()) < len(left[n]) and n not in ties}
+        assert after >= NEAR * limit or all(after + step > limit for step in steps.values()), "nothing more fits"
+        assert all(int(there.sum()) % multiple == 0 for there in left.values())
+    assert filled_up >= 20
 
 
 def test_shares_that_ask_for_nothing_or_too_much_are_left_out(tmp_path: Path) -> None:

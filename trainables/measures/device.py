@@ -1,6 +1,7 @@
 """What a device is called in records: speedups are compared under equal names only."""
 
 import platform
+from functools import cache
 from pathlib import Path
 
 
@@ -13,6 +14,7 @@ def device_label(on: str = "cpu") -> str:
     return torch.cuda.get_device_name(on)
 
 
+@cache
 def processor() -> str:
     """The processor's name as the kernel gives it."""
     try:
