@@ -65,13 +65,18 @@ def deliver(
         release: told when nothing more is measured.
         fence: raises where another driver has taken the sweep over: nothing more is written.
     """
-    noisy = _time(sweep, folder, store, task, Meter(latency_file, run_alone, timing_of(sweep)), progress)
+    found = points_of(store.records_so_far(), {})  # once: nothing is at work any more, and there may be many
+
+    def as_measured() -> tuple[Frontier, list[Point]]:
+        points = with_measured(found, folder.measured())
+        return frontier_over(points, sweep, folder.name), points
+
+    noisy = _time(found, sweep, folder, store, task, Meter(latency_file, run_alone, timing_of(sweep)), progress)
     release()
     fence()
-    frontier, points = frontier_now(sweep, folder, store)
     progress.entered("testing the frontier")
-    _test(frontier.points, folder, store, task)
-    frontier, points = frontier_now(sweep, folder, store)
+    _test(as_measured()[0].points, folder, store, task)
+    frontier, points = as_measured()
     progress.entered("drawing")
     pictures = _draw(frontier, points, folder)
     versions: dict[str, str] = {}
@@ -79,7 +84,7 @@ def deliver(
         if ledger is not None and frontier.points:
             progress.entered("registering")
             versions = _register(frontier, sweep, folder, store, task, ledger, tracking_uri, fence, near_store)
-            frontier, points = frontier_now(sweep, folder, store)
+            frontier, points = as_measured()
             pictures = _draw(frontier, points, folder)
         if ledger is not None:
             ledger.log_frontier(frontier.as_json(), pictures, progress.history)
@@ -138,10 +143,11 @@ def frontier_over(points: Sequence[Point], sweep: SweepFile, name: str) -> Front
 
 
 def _time(
-    sweep: SweepFile, folder: SweepFolder, store: TrialStore, task: Task, meter: Meter, progress: Progress
-) -> int:
-    """Times what is near the front; how many stayed too noisy."""
-    points = searched_points(points_of(store.records_so_far(), folder.measured()), sweep.constraints)
+    found: Sequence[Point], sweep: SweepFile, folder: SweepFolder, store: TrialStore, task: Task, meter: Meter,
+    progress: Progress,
+) -> int:  # fmt: skip
+    """Times what is near the front of all that was found; how many stayed too noisy."""
+    points = searched_points(with_measured(found, folder.measured()), sweep.constraints)
     near = near_front([point for point in points if point.network is not None], progress.axes)
     untimed = [point for point in near if not _timed(point, meter.timing)]
     if not untimed:
@@ -152,7 +158,7 @@ def _time(
     largest = meter.timing.throughput_batch
     quiet = {name: records for name, records in measured.items() if any(r["batch"] == largest for r in records)}
     folder.note((point, {"latency": quiet[point.id]}) for point in untimed if point.id in quiet)
-    _tell_expectation(points_of(store.records_so_far(), folder.measured()), progress)
+    _tell_expectation(with_measured(found, folder.measured()), progress)
     return len(untimed) - len(quiet)
 
 
