@@ -136,7 +136,7 @@ def test_a_seeded_inline_sweep_repeats_itself(tmp_path: Path) -> None:
         ended = shell.run("run", "small.yaml", "--inline", "--trials", "2", "--seed", "3")
         assert ended.returncode == 0, ended.stderr
         records = [json.loads(path.read_text()) for path in records_of(shell, "small")]
-        fronts.append([(r["setting"], [{**p, "network": None} for p in r["points"]]) for r in records])
+        fronts.append([(r["setting"], [{**p, "network": None, "at_ms": None} for p in r["points"]]) for r in records])
     assert fronts[0] == fronts[1]
 
 
