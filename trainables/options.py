@@ -56,7 +56,8 @@ class TrialOptions:
     """Adam's while fine-tuning, > 0."""
     distillation: float = 0.0
     """Share of the fine-tuning loss, in [0, 1], by which the outputs of the trial's own network are learnt, as it was
-    before anything was cut; 0 learns from the labels alone."""
+    before anything was cut; 0 learns from the labels alone. A penalty that makes that network err more holds down what
+    learns from it."""
     temperature: float = 4.0
     """By which logits are divided for that, > 0."""
     layer_balance: str = "auto"
