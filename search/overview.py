@@ -74,7 +74,7 @@ def state_of(folder: SweepFolder, tally: Callable[[SweepFolder], Tally] = tally_
         known = json.loads((folder.path / "status.json").read_text())
     ended = store.ended()
     counted = sum(known.get(state, 0) for state in ("done", "failed", "stopped"))
-    if counted != ended or ended == 0 or "spent" not in known:
+    if counted != ended or "spent" not in known:
         found = tally(folder).told()
         known = {**known, **found, "ended": known.get("ended") or found["ended"]}
     held, why = folder.is_held(where), known.get("ended")

@@ -115,9 +115,11 @@ class Progress:
 
     def found(self, points: Sequence[Point]) -> None:
         """All that trials at work have found so far."""
-        front = LiveFront(self.axes)
+        front, before = LiveFront(self.axes), self.at_work
         front.take(points)
         self.at_work, self.best_at_work = front, max((point.accuracy for point in points), default=None)
+        if front.points != before.points:
+            self._write()
 
     def best(self) -> tuple[float | None, float]:
         """The best accuracy, None where there is no point, and the hypervolume, with what trials at work have found."""
@@ -134,7 +136,8 @@ class Progress:
     def _write(self) -> None:
         """What `sparsweep status` reads."""
         known = {**asdict(self.tally), "spent": asdict(self.account.spent), "ended": self.why, "phase": self.phase}
-        known |= {"left_s": self.left_s(), "slots": self.slots}
+        accuracy, volume = self.best()
+        known |= {"left_s": self.left_s(), "slots": self.slots, "best_accuracy": accuracy, "hypervolume": volume}
         with contextlib.suppress(OSError):  # a full disk: the records are what counts
             write_atomically(self.status, json.dumps({**known, "at_ms": now_ms()}))
 

@@ -57,6 +57,8 @@ def test_what_trials_at_work_have_found_is_shown_and_counted_in_nothing(progress
     progress.found([make_point(1, accuracy=0.8, sparsity=0.25)])
     shown = "[0:00] starting: 0/4 done, 0 running, 0 failed, best accuracy 0.8000, hypervolume 0.2000"
     assert progress.line() == f"{shown} (accuracy x macs removed)"
+    told = json.loads(progress.status.read_text())
+    assert (told["done"], told["best_accuracy"], told["hypervolume"]) == (0, 0.8, pytest.approx(0.2))
     end(progress, 0, 0.9, 0.5)
     progress.found([make_point(1, accuracy=0.8, sparsity=0.25), make_point(1, "01", accuracy=0.5, sparsity=1.0)])
     assert "best accuracy 0.9000, hypervolume 0.7000 (" in progress.line(), ".9 x .5 and .5 x .5 beside it"
