@@ -26,6 +26,7 @@ from sparsweep.trainables.schedules import (
     score_keeps,
 )
 from sparsweep.trainables.scores import Scores
+from sparsweep.trainables.silent import silenced
 from sparsweep.trainables.tasks.split import Split
 from sparsweep.trainables.ways import Way
 
@@ -82,7 +83,7 @@ class Descent:
         masks = masks_of(net)
         within = masks if any(not bool(mask.all()) for mask in masks.values()) else {}
         descent = cls(ground=ground, way=way, within=within)
-        scores = way.scores(net, ground.method)
+        scores = descent._scores(net)
         descent.alive, even = descent.down(net, scores, ground.options.cuts)
         if ground.options.macs_shares:
             descent._plan_within_shares(net, scores)
@@ -114,7 +115,7 @@ class Descent:
 
     def cut(self, net: nn.Module, at: int) -> float:
         """Makes a cut of the plan, in place; its threshold."""
-        scores = self.way.scores(net, self.ground.method)
+        scores = self._scores(net)
         if self.limits:
             self.keeps[at] = self._most_within(net, scores, at)
         left, threshold = self.survivors(scores, self.keeps[at], self.alive)
@@ -132,6 +133,13 @@ class Descent:
         """Plans the cuts that are still to come anew if that is asked for, by the accuracy that the last one cost."""
         if self.ground.options.cut_schedule == "adaptive" and not self.limits:
             self.keeps[done:] = adapted_keeps(self.keeps[done - 1], self.keeps[done:], fall=fall)
+
+    def _scores(self, net: nn.Module) -> Scores:
+        """What each group or weight that a cut may take is worth."""
+        scores = self.way.scores(net, self.ground.method)
+        if self.ground.options.silent_first:
+            return silenced(net, scores, self.ground.train, self.ground.loss_of)
+        return scores
 
     def _scheduled(self, net: nn.Module, scores: Scores, even: list[int]) -> list[int]:
         """The counts of the descent by its schedule, given the geometric ones."""

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from sparsweep.spaces.space import Choice, Float, Int, Value
 from sparsweep.trainables.cut import LAYER_BALANCES
+from sparsweep.trainables.rates import SCHEDULES
 from sparsweep.trainables.schedules import CUT_SCHEDULES, MacsShares, finetune_epochs_of, macs_shares
 from sparsweep.trainables.tasks.augment import AUGMENTS
 from sparsweep.trainables.ways import Ways
@@ -25,7 +26,8 @@ class TrialOptions:
     optimizer: str = "adam"
     """`adam`, or `sgd` with momentum 0.9, for training; fine-tuning is Adam's."""
     schedule: str = "constant"
-    """`constant`, or `cosine`: down to 1 % of the rate over the training, and over each fine-tuning."""
+    """`constant`; `cosine`, down to 1 % of the rate over the training, and over each fine-tuning; or `warmup_cosine`,
+    which rises over a tenth of either first, so that no unit is lost to the first steps."""
     descent: str = "nested"
     """`nested` walks from dense to sparse; `none` measures the method's own cut alone (the control)."""
     descent_from: str = "trained"
@@ -44,6 +46,9 @@ class TrialOptions:
     regrowth: float = 0.0
     """Of what the last cut took, the share in [0, 1) that may come back in exchange for less important survivors at the
     next; see `regrowth`."""
+    silent_first: bool = False
+    """Whether groups and weights that no example of a sample of the training data depends on, such as units that never
+    fire any more, are cut before all others; see `silent`."""
     further_descents: str = ""
     """Ways down from the same trained network after the first, separated by commas: `weight`, `filter` or `input` cut
     that instead, by the norms of weights; `x8` keeps widths multiples of 8 (or 1, 4, 16), and `filter-x8` both."""
@@ -78,7 +83,7 @@ class TrialOptions:
     """Glob patterns of the paths of layers that may not, separated by commas; stronger than `include`."""
 
     augment: str = "none"
-    """What is done to training images: `none`, `shift1`, or `crop_flip`; see `tasks.augment`."""
+    """What is done to training images: `none`, `shift1`, `crop_flip` or `affine`; see `tasks.augment`."""
     precision: str = "fp32"
     """`bf16` computes training passes in bfloat16, which GPUs are fast at; what is measured is float32 either way."""
     compile: str = "none"
@@ -128,13 +133,14 @@ ALLOWED: Mapping[str, Float | Int | Choice] = {
     "batch_size": Int(low=1, high=1_000_000),
     "learning_rate": Float(low=1e-7, high=10),
     "optimizer": Choice(choices=("adam", "sgd")),
-    "schedule": Choice(choices=("cosine", "constant")),
+    "schedule": Choice(choices=SCHEDULES),
     "descent": Choice(choices=("nested", "none")),
     "descent_from": Choice(choices=DESCENTS_FROM),
     "cuts": Int(low=1, high=256),
     "cut_schedule": Choice(choices=CUT_SCHEDULES),
     "macs_shares": MacsShares(choices=("", "0.5, 0.25, 0.1")),
     "regrowth": Float(low=0, high=0.99),
+    "silent_first": Choice(choices=(False, True)),
     "further_descents": Ways(choices=("", "weight", "x8, weight")),
     "finetune_epochs": Int(low=0, high=1_000_000),
     "last_finetune_epochs": Int(low=0, high=1_000_000),

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from sparsweep.trainables.groups import hold
 from sparsweep.trainables.methods import Method
+from sparsweep.trainables.rates import rate_at
 from sparsweep.trainables.tasks.augment import drawn_variants
 from sparsweep.trainables.tasks.split import Split, chunks
 from sparsweep.trainables.teacher import Shown, Teacher
@@ -38,13 +39,6 @@ def optimizer_of(
     if name == "sgd":
         return torch.optim.SGD(found, lr=learning_rate, momentum=0.9, fused=True)
     return torch.optim.Adam(found, lr=learning_rate, fused=True)
-
-
-def decayed(learning_rate: float, progress: float, schedule: str) -> float:
-    """The rate at `progress` in [0, 1]: a half cosine down to 1 % of it, or constant."""
-    if schedule == "constant":
-        return learning_rate
-    return learning_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2)
 
 
 class CompileError(RuntimeError):
@@ -119,7 +113,7 @@ def train_epoch(
     for at, (given, labels) in enumerate(batches):
         progress = span[0] + (span[1] - span[0]) * (at + 1) / len(parts)
         for group in optimizer.param_groups:
-            group["lr"] = group["rate"] * decayed(learning_rate, progress, schedule)
+            group["lr"] = group["rate"] * rate_at(learning_rate, progress, schedule)
         inputs = given.to(device, non_blocking=True)
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
             outputs = (passes or net)(inputs)

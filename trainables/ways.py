@@ -6,14 +6,16 @@ widths stay multiples of 8: each way is a descent of its own, fine-tuned as the 
 
 import re
 from dataclasses import dataclass
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from torch import nn
 
 from sparsweep.spaces.space import Choice
 from sparsweep.trainables.groups import Granularity, group_norms, scored_layers
-from sparsweep.trainables.methods import Method
 from sparsweep.trainables.scores import Scores
+
+if TYPE_CHECKING:  # methods look options up, and options ways
+    from sparsweep.trainables.methods import Method
 
 _WAY = re.compile(r"(filter|input|weight)?(?:(?:(?<=[a-z])-|^)x(1|4|8|16))?")
 
@@ -29,7 +31,7 @@ class Way:
     multiple: int | None = None
     """Of which widths stay a multiple; None: the trial's `channel_multiple`."""
 
-    def scores(self, net: nn.Module, method: Method) -> Scores:
+    def scores(self, net: nn.Module, method: "Method") -> Scores:
         """The method's scores where they are of this granularity, else the norms of weights."""
         own = method.scores(net)
         if self.granularity in (None, own.granularity):

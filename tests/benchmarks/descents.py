@@ -1,5 +1,5 @@
-"""Schedules of cuts, regrowth, and setting out from the own cut, against the geometric descent without them, each from
-the same trained networks of digits.
+"""Schedules of cuts and of the rate, regrowth, setting out from the own cut, and cutting silent units first, against
+the geometric descent without them, each from the same trained networks of digits.
 
     python -m tests.benchmarks.descents [--seeds 5] [--epochs 20] [--cuts 16,6] [--table FILE]
 
@@ -36,6 +36,9 @@ ARMS: Mapping[str, Mapping[str, Value]] = {
     "regrowth 0.1": {"regrowth": 0.1},
     "regrowth 0.3": {"regrowth": 0.3},
     "from own": {"descent_from": "own"},
+    "silent first": {"silent_first": True},
+    "cosine": {"schedule": "cosine"},
+    "warmup": {"schedule": "warmup_cosine"},
 }
 """The first is the reference."""
 SETTINGS: Mapping[str, tuple[Row, ...]] = {
@@ -142,7 +145,7 @@ def curves_of(prunes: str, seed: int, fixed: Mapping[str, Value], table: Path | 
     found = []
     for row in SETTINGS[prunes]:
         name = json.dumps([row, seed, fixed], sort_keys=True)
-        if name not in known:
+        if known.get(name, {}).keys() != ARMS.keys():
             say(f"{row['method']}, {prunes}, seed {seed}, {fixed}")
             with tempfile.TemporaryDirectory() as folder:
                 curves = descents_of(row, seed, fixed, Path(folder))

@@ -122,7 +122,8 @@ def test_another_sweep_s_point_has_an_address_and_a_ring(page: "Page", site: Sit
     row.focus()
     row.press("Enter")
     page.get_by_role("heading", name="Point other/00000/00").wait_for()
-    ring = "[...document.querySelector('.plot').data].find(each => each.marker?.symbol === 'circle-open')"
+    ring = "document.querySelector('.plot')?.data?.find(each => each.marker?.symbol === 'circle-open')"
+    page.wait_for_function(ring)
     assert page.evaluate(f"(r => [r.x[0], r.y[0]])({ring})") == pytest.approx([0.7, 0.7])
     page.reload()
     page.get_by_role("heading", name="Point other/00000/00").wait_for()
@@ -182,7 +183,7 @@ def test_versions_are_compared_as_another_device_measured_them(page: "Page", sit
 
     page.goto("/sweeps/digits/frontier?x=speedup")
     page.get_by_label("versions as measured on").select_option("phone")
-    series = "[...document.querySelector('.plot').data].find(each => each.name === 'versions on phone')"
+    series = "document.querySelector('.plot')?.data?.find(each => each.name === 'versions on phone')"
     page.wait_for_function(series)
     assert page.evaluate(f"({series}).x") == [8, 8]
     assert page.evaluate(f"({series}).y") == pytest.approx([0.6, 0.5])

@@ -128,6 +128,43 @@ def test_every_variant_is_another_image(name: str) -> None:
     assert set(drawn.tolist()) == set(range(count))
 
 
+def test_an_affine_change_turns_stretches_and_moves_little() -> None:
+    """A spot of light stays as bright as it was, within a tenth either way, and near where it was."""
+    count = variant_count("affine")
+    variants = torch.arange(0, count, 11)
+    spots = {place: torch.zeros(1, 1, 29, 29) for place in ((14, 14), (14, 22))}
+    places = torch.stack(torch.meshgrid(torch.arange(29.0), torch.arange(29.0), indexing="ij"))
+    for (row, column), image in spots.items():
+        image[0, 0, row - 1 : row + 2, column - 1 : column + 2] = 1
+        made = augmented(image.expand(len(variants), 1, 29, 29), "affine", variants)
+        light = made.sum((1, 2, 3))
+        centre = torch.einsum("nij,kij->nk", made[:, 0], places) / light[:, None]
+        moved = centre - tensor([row, column])
+        if (row, column) == (14, 14):  # what is in the middle is only moved
+            assert {round(each, 1) for each in moved.flatten().tolist()} == {-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5}
+        else:  # 8 pixels beside it: 10 degrees are 1.4 pixels up or down, a tenth is .8 to the side
+            assert 2.7 < moved[:, 0].abs().max() < 3.3
+            assert 2.1 < moved[:, 1].abs().max() < 2.7
+        assert 0.8 * 9 < light.min() < 0.9 * 9
+        assert 1.1 * 9 < light.max() < 1.3 * 9
+    still = augmented(image, "affine", torch.tensor([((((3 * 7 + 3) * 5 + 2) * 5 + 2) * 5 + 2) * 9 + 4]))
+    assert torch.allclose(still, image, atol=1e-5)
+
+
+def test_an_affine_change_keeps_the_type_and_repeats() -> None:
+    image = torch.randint(0, 256, (60, 3, 12, 10), dtype=torch.uint8)
+    drawn = [drawn_variants("affine", 60, torch.Generator().manual_seed(5)) for _ in range(2)]
+    assert len(set(drawn[0].tolist())) > 50
+    first, again = (augmented(image, "affine", variants) for variants in drawn)
+    assert first.dtype == torch.uint8
+    assert torch.equal(first, again)
+    exact = augmented(image.float(), "affine", drawn[0])
+    assert (exact - first.float()).abs().max() <= 0.5
+    assert not torch.equal(exact, image.float())
+    with pytest.raises(ValueError, match=r"affine needs images \[channels, height, width\], not \[7\]"):
+        augmented(torch.zeros(3, 7), "affine", None)
+
+
 def test_crops_are_flipped_half_of_the_time_and_repeat_by_seed() -> None:
     image = torch.arange(64, dtype=torch.uint8).view(1, 1, 8, 8).expand(400, 1, 8, 8)
     drawn = [drawn_variants("crop_flip", 400, torch.Generator().manual_seed(5)) for _ in range(2)]
