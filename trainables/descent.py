@@ -26,7 +26,7 @@ from sparsweep.trainables.schedules import (
     score_keeps,
 )
 from sparsweep.trainables.scores import Scores
-from sparsweep.trainables.silent import silenced
+from sparsweep.trainables.silent import heard_of
 from sparsweep.trainables.tasks.split import Split
 from sparsweep.trainables.ways import Way
 
@@ -83,20 +83,20 @@ class Descent:
         masks = masks_of(net)
         within = masks if any(not bool(mask.all()) for mask in masks.values()) else {}
         descent = cls(ground=ground, way=way, within=within)
-        scores = descent._scores(net)
-        descent.alive, even = descent.down(net, scores, ground.options.cuts)
+        scores = way.scores(net, ground.method)
+        descent.alive = descent._heard(net, scores, living(net, scores))
+        even = descent.down(scores, descent.alive, ground.options.cuts)
         if ground.options.macs_shares:
             descent._plan_within_shares(net, scores)
         else:
             descent.keeps = descent._scheduled(net, scores, even)
         return descent
 
-    def down(self, net: nn.Module, scores: Scores, cuts: int) -> tuple[dict[str, Tensor], list[int]]:
-        """What of a network is not zero yet, and how many groups or weights each of so many cuts leaves of it."""
-        alive = living(net, scores)
+    def down(self, scores: Scores, alive: Mapping[str, Tensor], cuts: int) -> list[int]:
+        """How many groups or weights each of so many cuts leaves of those that are alive."""
         share = self.ground.options.last_share or LAST_SHARE[scores.granularity]
         last = max(round(share * sum(values.numel() for values in scores.values.values())), len(scores.values))
-        return alive, descent_keeps(_count(alive), cuts=cuts, last=last)
+        return descent_keeps(_count(alive), cuts=cuts, last=last)
 
     def survivors(self, scores: Scores, keep: int, alive: dict[str, Tensor]) -> tuple[dict[str, Tensor], float]:
         """What of a network is left by a cut down to so many groups or weights, and the threshold."""
@@ -115,9 +115,9 @@ class Descent:
 
     def cut(self, net: nn.Module, at: int) -> float:
         """Makes a cut of the plan, in place; its threshold."""
-        scores = self._scores(net)
-        if self.limits:
-            self.keeps[at] = self._most_within(net, scores, at)
+        scores = self.way.scores(net, self.ground.method)
+        self.alive = self._heard(net, scores, self.alive)
+        self.keeps[at] = self._most_within(net, scores, at) if self.limits else min(self.keeps[at], _count(self.alive))
         left, threshold = self.survivors(scores, self.keeps[at], self.alive)
         if self.limits:
             left = self._filled(net, scores, left, self.keeps[at], self.limits[at])
@@ -134,12 +134,16 @@ class Descent:
         if self.ground.options.cut_schedule == "adaptive" and not self.limits:
             self.keeps[done:] = adapted_keeps(self.keeps[done - 1], self.keeps[done:], fall=fall)
 
-    def _scores(self, net: nn.Module) -> Scores:
-        """What each group or weight that a cut may take is worth."""
-        scores = self.way.scores(net, self.ground.method)
-        if self.ground.options.silent_first:
-            return silenced(net, scores, self.ground.train, self.ground.loss_of)
-        return scores
+    def _heard(self, net: nn.Module, scores: Scores, alive: dict[str, Tensor]) -> dict[str, Tensor]:
+        """What of those that are alive is left without the silent ones, if these go first; a layer in which too few
+        would be left stays as it is."""
+        o = self.ground.options
+        if not o.silent_first or not alive:
+            return alive
+        heard = heard_of(net, scores, self.ground.train, self.ground.loss_of, self._ties(scores))
+        left = {name: there & heard[name] for name, there in alive.items()}
+        least = 1 if scores.granularity == "weight" else o.minimum_width
+        return {name: each if int(each.sum()) >= least else alive[name] for name, each in left.items()}
 
     def _scheduled(self, net: nn.Module, scores: Scores, even: list[int]) -> list[int]:
         """The counts of the descent by its schedule, given the geometric ones."""
@@ -159,7 +163,7 @@ class Descent:
         if total <= last:
             return
         whole = self.ground.dense.macs.total
-        now, least = self._foretold(net, scores, total), self._foretold(net, scores, last)
+        now, least = self._executed(net, scores, living(net, scores)), self._foretold(net, scores, last)
         shares = macs_shares(self.ground.options.macs_shares)
         for step, limit in enumerate(int(share * whole) for share in shares):
             if least <= limit < now and (not self.keeps or self.keeps[-1] > last):
@@ -168,9 +172,10 @@ class Descent:
                 self.keeps.append(self._most_within(net, scores, len(self.keeps)))
 
     def _most_within(self, net: nn.Module, scores: Scores, at: int) -> int:
-        before = self.keeps[at - 1] if at > 0 else _count(self.alive)
+        """Fewer than the last cut left, though all of these that are alive may fit where others fell silent."""
+        below = min([_count(self.alive) + 1, *self.keeps[at - 1 : at]])
         return most_within(
-            lambda keep: self._foretold(net, scores, keep), self.limits[at], below=before, last=len(scores.values)
+            lambda keep: self._foretold(net, scores, keep), self.limits[at], below=below, last=len(scores.values)
         )
 
     def _filled(

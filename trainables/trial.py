@@ -27,7 +27,7 @@ from sparsweep.trainables.compact.attention import split_attention
 from sparsweep.trainables.compact.coupling import Couplings, couplings_of
 from sparsweep.trainables.compact.inner import inner_of
 from sparsweep.trainables.compact.removal import Compacted, InexactCompactionError, check_exact, compact
-from sparsweep.trainables.cut import weight_masks
+from sparsweep.trainables.cut import living, weight_masks
 from sparsweep.trainables.descent import Dense, Descent, Ground
 from sparsweep.trainables.groups import add_masks, drop_masks, set_masks
 from sparsweep.trainables.judgement import Judge
@@ -366,8 +366,8 @@ class Trial:
             if self.method.descends and self.options.descent != "none" and scores.values:
                 net.load_state_dict(whole)
                 descent = Descent(ground=self.descent.ground)
-                alive, keeps = descent.down(net, scores, PROBES)
-                for at, keep in enumerate(keeps):
+                alive = living(net, scores)
+                for at, keep in enumerate(descent.down(scores, alive, PROBES)):
                     alive, threshold = descent.survivors(scores, keep, alive)
                     set_masks(net, weight_masks(net, scores, alive))
                     found.append(self._point(f"{at:02d}", threshold, compact(net, self.couplings)))
