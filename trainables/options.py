@@ -48,7 +48,7 @@ class TrialOptions:
     next; see `regrowth`."""
     silent_first: bool = False
     """Whether groups and weights that no example of a sample of the training data depends on, such as units that never
-    fire any more, are cut before all others; see `silent`."""
+    fire any more, are cut before all others: the next cut goes on from what is left without them; see `silent`."""
     further_descents: str = ""
     """Ways down from the same trained network after the first, separated by commas: `weight`, `filter` or `input` cut
     that instead, by the norms of weights; `x8` keeps widths multiples of 8 (or 1, 4, 16), and `filter-x8` both."""

@@ -18,7 +18,7 @@ from sparsweep.trainables.scores import Scores
 from sparsweep.trainables.tasks.split import Split
 from sparsweep.trainables.tying import lots_of
 
-EXAMPLES, BATCH = 2048, 256
+EXAMPLES, BATCH = 2048, 64
 """Training examples of the sample, evenly spaced and always the same, and how many a gradient is of."""
 
 
