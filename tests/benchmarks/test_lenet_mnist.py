@@ -36,13 +36,13 @@ from tests.benchmarks.lenet_mnist.attention import (
     trials_of,
     verdict,
 )
-from tests.benchmarks.lenet_mnist.claims import Control, Cut, Setting, chosen, claim, control
+from tests.benchmarks.lenet_mnist.claims import Claim, Control, Cut, Setting, chosen, claim, control
 from tests.benchmarks.lenet_mnist.page import Line, cells, save_picture, score, write_names
 from tests.benchmarks.lenet_mnist.parts import Part, better, kept, left_behind, put
 from tests.benchmarks.lenet_mnist.published import NETWORKS, Published, published
 from tests.benchmarks.lenet_mnist.side_by_side import side_by_side
 from tests.benchmarks.lenet_mnist.sweeps import Campaign, campaigns
-from tests.benchmarks.lenet_mnist.twins import Twin, Twins
+from tests.benchmarks.lenet_mnist.twins import Twin, Twins, help_of, twins_of
 from tests.trainables.nets import plan
 
 
@@ -120,6 +120,10 @@ def test_the_test_error_decides_nothing_but_the_verdict() -> None:
     assert again.dominates, "no higher is enough"
 
 
+def twin_of(told: Claim) -> Control:
+    return control("twin", told, (1.0, 1.2), helped_by=help_of(told))
+
+
 def lines() -> list[Line]:
     met = claim(row(), [setting((cut(0.99, 1000),), (cut(0.99, 900),))], 0.7, lambda _, c: 0.9)
     helped = claim(row(), [setting((cut(0.99, 1000),), (cut(0.99, 900),), help_="shifts")], 0.7, lambda _, c: 0.8)
@@ -146,10 +150,21 @@ def test_lines_say_by_how_much_and_with_what_help() -> None:
 def test_controls_are_told_under_the_claims_with_their_difference_to_the_row() -> None:
     line = lines()[0]
     random = Control(what="random mask, filter", help="none", errors_pct=(3.0, 4.0), weights_left=10.4, macs=999.6)
-    told = cells(replace(line, controls=(random, control("twin", line.claims[0], (0.9, 0.7)))))
+    told = cells(replace(line, controls=(random, control("twin", line.claims[0], (0.9, 0.7), helped_by="shifts"))))
     assert told[1] == ("", "", "", "", "3.50 ± 0.71", "10", "1,000", "control: random mask, filter", "none", "+2.50")
-    assert told[2][4:] == ("0.80 ± 0.14", "950", "400", "control: twin", "none", "-0.20")
+    assert told[2][4:] == ("0.80 ± 0.14", "950", "400", "control: twin", "shifts", "-0.20")
     assert score([replace(line, claims=(), controls=(random,))], "lenet-5")[0] == 0, "a control dominates nothing"
+
+
+@pytest.mark.parametrize(
+    ("help_", "has"),
+    [("none", "none"), ("shifts", "shifts"), ("distilled", "none"), ("shifts and distilled", "shifts")],
+)
+def test_a_twin_has_the_shifts_of_its_network_but_no_teacher(help_: str, has: str) -> None:
+    found = claim(row(), [setting((cut(0.99, 1000),), (cut(0.99, 900),), help_=help_)], 0.7, lambda _, c: 0.9)
+    assert found is not None
+    assert help_of(found) == has
+    assert {twin.augment for twin in twins_of(found)} == {"shift1" if has == "shifts" else "none"}
 
 
 def test_what_is_told_of_a_row_is_what_dominates_it_with_the_least_help() -> None:
@@ -186,8 +201,7 @@ def part(settings: int = 2, answers: int = 0, error: float = 0.9) -> Part:
     return Part(
         network="lenet-5", answers=(answer,) * answers, dense_pct=0.7, settings=settings, hours=1.25,
         lines=tuple(
-            Line(row=c.row, claims=(c,), most_pct=c.most_pct, controls=(control("twin", c, (1.0, 1.2)),))
-            for c in claims if c is not None
+            Line(row=c.row, claims=(c,), most_pct=c.most_pct, controls=(twin_of(c),)) for c in claims if c is not None
         ),
         found_on={"processor": "P", "date": "2026-01-01"},
     )  # fmt: skip

@@ -28,7 +28,7 @@ from tests.benchmarks.lenet_mnist.parts import Part, better, kept, left_behind, 
 from tests.benchmarks.lenet_mnist.published import NETWORKS, Published, published
 from tests.benchmarks.lenet_mnist.sweeps import FailedSweepError, campaigns, settings, work
 from tests.benchmarks.lenet_mnist.tested import Tests
-from tests.benchmarks.lenet_mnist.twins import HOW, Twins
+from tests.benchmarks.lenet_mnist.twins import HOW, Twins, help_of
 from tests.benchmarks.machine import machine
 from tests.benchmarks.verdict import as_markdown, lines_as_text
 
@@ -208,9 +208,16 @@ def line_of(row: Published, known: Sequence[Setting], dense_pct: float | None, t
     line = Line(row=row, claims=tuple(c for c in claims if c is not None), most_pct=most)
     controls = []
     if at_random := best([s for s in known if s.method == "random"]):
-        controls.append(control(f"random mask, {at_random.setting.granularity}", at_random, at_random.errors_pct))
+        controls.append(
+            control(
+                f"random mask, {at_random.setting.granularity}",
+                at_random,
+                at_random.errors_pct,
+                helped_by=at_random.setting.help,
+            )
+        )
     if line.told and (errors := trained.errors_of(line.told)):
-        controls.append(control("twin from fresh weights", line.told, errors))
+        controls.append(control("twin from fresh weights", line.told, errors, helped_by=help_of(line.told)))
     return replace(line, controls=tuple(controls))
 
 
@@ -227,7 +234,7 @@ def remarks() -> list[str]:
         "Controls: what λ_a = 0 marks is group lasso, GASL without its attention term, which is compared below; random "
         "mask: what goes is drawn at random, then fine-tuned; twin: widths and zeros of the networks that dominate the "
         f"row with the least help, trained from fresh weights for {HOW['epochs']} epochs, with shifts where these had "
-        "them. Their last column is the difference to the published error.",
+        "them and never with a teacher. Their last column is the difference to the published error.",
     ]
 
 

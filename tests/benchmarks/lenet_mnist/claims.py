@@ -92,10 +92,10 @@ class Control:
     """As the row counts them; mean over the trainings."""
 
 
-def control(what: str, of: Claim, errors_pct: tuple[float, ...]) -> Control:
+def control(what: str, of: Claim, errors_pct: tuple[float, ...], *, helped_by: str) -> Control:
     """Networks of the shapes of a claim's."""
     return Control(
-        what=what, help=of.setting.help, errors_pct=errors_pct, weights_left=mean(c.weights_left for c in of.cuts),
+        what=what, help=helped_by, errors_pct=errors_pct, weights_left=mean(c.weights_left for c in of.cuts),
         macs=mean(of.row.counted(c.macs, c.macs_ideal) for c in of.cuts),
     )  # fmt: skip
 

@@ -45,9 +45,14 @@ class Twin:
         return fingerprint({"of": network_name(self.path), "seed": self.seed, "how": self.how})
 
 
+def help_of(claim: Claim) -> str:
+    """What a claim's twins have of what helped it: never a teacher."""
+    return "shifts" if "shifts" in claim.setting.help else "none"
+
+
 def twins_of(claim: Claim) -> list[Twin]:
     """One of each training's cut."""
-    augment = "shift1" if "shifts" in claim.setting.help else "none"
+    augment = "shift1" if help_of(claim) == "shifts" else "none"
     return [
         Twin(network=claim.row.network, path=cut.network, seed=at, augment=augment) for at, cut in enumerate(claim.cuts)
     ]
