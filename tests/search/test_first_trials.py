@@ -24,12 +24,15 @@ folder = Path(sys.argv[1])
 store = TrialStore(folder / "trials")
 slots = with_ray.Slots(cpu=1, gpu=0, address=None)
 with_ray.start(slots)
-me, titles, seen, over = psutil.Process(), {}, set(), threading.Event()
+me, titles, ran, over = psutil.Process(), {}, [], threading.Event()
 
 def look():
     for child in me.children(recursive=True):
         try:
-            titles.setdefault(child.pid, set()).add(child.cmdline()[0])
+            title = child.cmdline()[0]
+            titles.setdefault(child.pid, set()).add(title)
+            if "Trainable" in title and child.pid not in ran:
+                ran.append(child.pid)
         except (psutil.Error, IndexError):
             pass
 
@@ -72,9 +75,8 @@ watching.start()
 with_ray.run_trials(Five(), slots, lambda n: store.folder(n).path, folder / "ray", threading.Event())
 over.set()
 watching.join()
-ran = {pid for pid, names in titles.items() if any("Trainable" in name for name in names)}
 print(json.dumps({
-    "begun": sorted(begun), "ran": sorted(ran), "ended": [len(record.points) for record in store.records()],
+    "begun": sorted(begun), "ran": ran, "ended": [len(record.points) for record in store.records()],
     "events": Five.events, "slots": with_ray.slot_count(slots),
     "left": os.environ.get("RAY_preload_python_modules"), "variables": dict(class_cache.DEFAULT_ENV_VARS),
 }))
@@ -90,7 +92,8 @@ def test_first_trials_run_in_the_processes_that_ray_began_with(tmp_path: Path) -
     assert len(told["ended"]) == 5
     assert all(told["ended"]), "every trial has points"
     assert told["ran"], "somebody ran them"
-    assert set(told["ran"]) <= set(told["begun"]), told
+    first = told["ran"][: told["slots"]]  # a later trial may get a new one, if it comes before another was given back
+    assert set(first) <= set(told["begun"]), told
     for number in range(5):
         assert [what for what, of in told["events"] if of == number] == ["given", "began", "ended"]
     at_once = most = 0
