@@ -29,6 +29,8 @@ from sparsweep.trainables.trial import TrialPlan
 
 FALSE_STARTS = 3
 """So often a trial's process may die before the trial has begun: that says something of its machine, not of it."""
+MOST_LOOKS = 8
+"""So many trials of a sweep look ahead at most; of more there is hardly more to see."""
 MOST_ATTEMPTS = 20
 """A trial whose nodes died so often is given up: perhaps it is the trial that kills them."""
 
@@ -88,6 +90,10 @@ class Proposals:
     """When the judge is asked whether a trial goes on; None: never."""
     seeds: int = 1
     """With how many seeds a setting is trained that is about to enter the front."""
+    first_look: float = 0.0
+    """With what share of the epochs the first trials, one a slot, look ahead, so that there is a frontier early."""
+    heard: int = 0
+    """Records that were told."""
     judge: "Listener | None" = None
     """Is told every record, so that it can judge trials; None where nobody judges."""
     say: Callable[[str], None] = lambda _: None
@@ -206,6 +212,7 @@ class Proposals:
         plan = TrialPlan(
             number=number, setting=row, seed=seed, task=self.task, fixed=self.fixed, code_root=self.code_root,
             layer_times=self.layer_times, slot=self.slot, seeds=self.seeds,
+            look=self.first_look if self._looks(number) else 0.0,
         )  # fmt: skip
         if self.judge is not None and (when := self.stopping) is not None:
             rungs = rungs_of(plan.options().epochs, reduction=when.reduction, first=when.first)
@@ -214,6 +221,14 @@ class Proposals:
         if self.left and self.left[0][0] == number:
             self.left.popleft()
         return plan
+
+    def _looks(self, number: int) -> bool:
+        """Whether a trial begins with a look: of those that begin at once, before anything is known.
+
+        Of settings that are trained with several seeds nothing is shown before all of them are.
+        """
+        at_once = min(max(self.ahead - 1, 1), MOST_LOOKS)
+        return number < at_once and self.heard == 0 and self.seeds == 1
 
     def withdraw(self, number: int) -> None:
         """Puts a trial that was handed out and has not begun back in line."""
@@ -278,6 +293,7 @@ class Proposals:
         return (death.node_lost or death.storage_full) and newest < MOST_ATTEMPTS
 
     def _tell(self, record: TrialRecord) -> None:
+        self.heard += 1
         self.study.tell(outcome_of(record, self.axes, self.constraints, single_point=self.single_point))
         if self.judge is not None:
             try:

@@ -48,6 +48,7 @@ from sparsweep.trainables.attempt import PreemptedError, environment, run_trial
 from sparsweep.trainables.judgement import LENIENT
 from sparsweep.trainables.measures.layer_times import LayerTimes
 from sparsweep.trainables.methods import method_of
+from sparsweep.trainables.point import by_training
 from sparsweep.trainables.record import StorageFullError, TrialRecord, TrialStore, read_whole, write_atomically
 from sparsweep.trainables.tasks import Task
 
@@ -237,6 +238,7 @@ def _proposals(job: Job, progress: Progress, projector: Projector) -> Proposals:
         study=study, store=job.store, task=job.task, fixed=job.fixed(), axes=job.axes, constraints=sweep.constraints,
         code_root=job.code_root, single_point=single, budget=sweep.budget.trials, deadline=progress.deadline,
         seed=sweep.sampler.seed, on_record=on_record, say=progress.say, seeds=sweep.seeds,
+        first_look=sweep.budget.first_look,
         stopping=sweep.stopping if sweep.stopping.rule != "none" else None, judge=_judge(job, single),
         slot={"cpu": needs.cpu, "gpu": needs.gpu}, enough=progress.account.over, overrun=progress.account.overrun,
     )  # fmt: skip
@@ -313,7 +315,7 @@ class _Ledger:
     def log(self, record: TrialRecord) -> None:
         feasible = searched_points(record.points, self.job.sweep.constraints)
         rules, axes = self.job.sweep.constraints, self.job.axes
-        worth = setting_value(record.points, axes, rules) if record.points else None
+        worth = setting_value(record.points, axes, rules) if by_training(record.points) else None
         self.ledger.log_trial(record, curve_value=worth)
         kept = [point for point in feasible if point.network is not None]
         values = [(p.accuracy, *(AXES[axis](p) for axis in self.job.axes)) for p in kept]

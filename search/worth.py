@@ -26,7 +26,11 @@ def searched_points(points: Sequence[Point], constraints: Sequence[Constraint]) 
 
 
 def setting_value(points: Sequence[Point], axes: Sequence[str], constraints: Sequence[Constraint]) -> float:
-    """What a trial's setting is worth: the mean over its trainings of what their curves are."""
+    """What a trial's setting is worth: the mean over its trainings of what their curves are.
+
+    Args:
+        points: of one training or more; those of a first look say nothing of the setting.
+    """
     return fmean(curve_value(searched_points(curve, constraints), axes) for curve in by_training(points))
 
 
@@ -35,7 +39,7 @@ def curve_violations(points: Sequence[Point], constraints: Sequence[Constraint])
 
     Curves without such a point are all worth 0: by this the sampler knows which of them is nearer to one.
     """
-    rules = searched_rules(constraints)
-    missed = [{str(rule): rule.violation(point.figures()) for rule in rules} for point in points]
+    rules, trained = searched_rules(constraints), (point for curve in by_training(points) for point in curve)
+    missed = [{str(rule): rule.violation(point.figures()) for rule in rules} for point in trained]
     scales = {str(rule): abs(rule.bound) or 1.0 for rule in rules}
     return min(missed, key=lambda each: sum(each[name] / scales[name] for name in each), default={})

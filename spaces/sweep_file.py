@@ -136,6 +136,10 @@ class Budget(Part):
     trials: int = Field(default=24, ge=1, le=1_000_000)
     epochs: int = Field(default=20, ge=1, le=1_000_000)
     """Of training a trial; no limit of the sweep's."""
+    first_look: float = Field(default=0.0, ge=0, lt=1)
+    """With what share of the epochs, of training and fine-tuning, the first trials go all the way down once before they
+    are trained: a frontier early, for so much of one trial a slot. 0: none, as wherever there are several `seeds`, of
+    which nothing is shown before all are trained."""
     time_limit_s: Seconds | None = Field(default=None, alias="time_limit")
     gpu_hours: float | None = Field(default=None, gt=0, le=1e9)
     """Time that trials held their slots, times the GPUs of a slot."""

@@ -17,7 +17,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
@@ -27,7 +27,7 @@ import torch
 from sparsweep.trainables.compact.removal import InexactCompactionError
 from sparsweep.trainables.judgement import LENIENT, Judge
 from sparsweep.trainables.measures.device import device_label
-from sparsweep.trainables.point import Point, by_training
+from sparsweep.trainables.point import LOOK, Point, by_training
 from sparsweep.trainables.record import (
     BEGAN,
     SO_FAR,
@@ -73,7 +73,7 @@ NO_MEMORY = ("not enough memory", "allocate memory")
 
 @dataclass(kw_only=True)
 class Attempt:
-    """A trial at work in its folder: one training, or one after the other (`trainables.repeats`)."""
+    """A trial at work in its folder: a first look perhaps, and one training or more (`trainables.repeats`)."""
 
     plan: TrialPlan
     trial: Trial
@@ -101,20 +101,22 @@ class Attempt:
         (folder.attempt(number) / BEGAN).touch()
         shown = folder.so_far()
         seen = {point.cut: point.at_ms for point in shown.points if point.at_ms is not None} if shown else {}
-        ended, trial = Ended(), Trial.start(plan, folder.attempt(number), device)
+        first = plan_of(plan, LOOK if plan.look > 0 else 0)
+        ended, trial = Ended(), Trial.start(first, folder.attempt(number), device)
         for older in range(number - 1, 0, -1):
             path = folder.attempt(older) / "checkpoint.pt"
             if not path.exists() or (state := _read(path)) is None:
                 continue
             try:
                 ended = Ended.from_text(str(state["ended"]))
-                if ended.trainings:
-                    trial = Trial.start(plan_of(plan, ended.trainings), folder.attempt(number), device)
+                training = int(str(state.get("training", ended.trainings)))
+                if training != trial.plan.training:
+                    trial = Trial.start(plan_of(plan, training), folder.attempt(number), device)
                 trial.load_state(state)
                 break
             except (KeyError, TypeError, ValueError, RuntimeError) as fault:  # another version's, half taken in
                 _unreadable(path, fault)
-                ended, trial = Ended(), Trial.start(plan, folder.attempt(number), device)
+                ended, trial = Ended(), Trial.start(first, folder.attempt(number), device)
         return cls(
             plan=plan, trial=trial, folder=folder, number=number, started_ms=started_ms, device=device, ended=ended,
             earlier_s=folder.held_before(number), seen=seen,
@@ -135,13 +137,17 @@ class Attempt:
         """
         with nullcontext(told) if told is not None else _noticing_sigterm() as heard:
             while True:
-                if self._train(until, heard, judge):
-                    return True
+                try:
+                    if self._train(until, heard, judge):
+                        return True
+                except EXPECTED:
+                    if not self._looks:
+                        raise  # of a look its points are left, and the training shows whether it fails too
                 if not self._again(judge):
                     return False
 
     def _train(self, until: Callable[[Trial], bool], heard: threading.Event, judge: Judge) -> bool:
-        """The present training to its end; true if `until` held before."""
+        """The present training, or look, to its end; true if `until` held before."""
         while self.trial.advance():
             self.trial.be_judged(judge)
             if heard.is_set():
@@ -161,14 +167,25 @@ class Attempt:
 
     def _again(self, judge: Judge) -> bool:
         """Begins the next training, if there is to be one."""
+        if self._looks:
+            self._begin(0)
+            self.show()
+            return True
         points, done = self.trial.points, self.ended.trainings + 1
         if done >= self.plan.seeds or not points:
             return False
         if done == 1 and not judge.worth_repeating(self.plan.number, points):
             return False
-        self.ended = self.ended.and_(self.trial)
-        self.trial = Trial.start(plan_of(self.plan, done), self.folder.attempt(self.number), self.device)
+        self._begin(done)
         return True
+
+    @property
+    def _looks(self) -> bool:
+        return self.trial.plan.training == LOOK
+
+    def _begin(self, training: int) -> None:
+        self.ended = self.ended.and_(self.trial)
+        self.trial = Trial.start(plan_of(self.plan, training), self.folder.attempt(self.number), self.device)
 
     def lose(self, fault: BaseException) -> bool:
         """Leaves the present training, which has failed, out; false if it is the first, so that nothing is left."""
@@ -199,12 +216,15 @@ class Attempt:
         with suppress(OSError):  # a full disk: the checkpoint tells of it, and the points are shown when there is room
             self.folder.show(self._record("unfinished", None, points))
             if points:
-                self.trial.points[:] = points
+                looked = len(self.ended.points)
+                self.ended = replace(self.ended, points=points[:looked])
+                self.trial.points[:] = points[looked:]
         self.shown_at = time.monotonic()
 
     def _shown(self) -> tuple[Point, ...]:
         """The points that others may see before the trial has ended."""
-        return tuple(map(partial(self._seen, now_ms()), self.trial.points)) if self.plan.seeds == 1 else ()
+        found = (*self.ended.points, *self.trial.points) if self.plan.seeds == 1 else ()
+        return tuple(map(partial(self._seen, now_ms()), found))
 
     def _seen(self, at_ms: int, point: Point) -> Point:
         """The point, seen at the latest now."""
@@ -218,11 +238,12 @@ class Attempt:
         """
         whole = self.ended if self.lost else self.ended.and_(self.trial)
         found = with_spread(whole.points, self.ended.trainings + 1, failed=int(self.lost is not None))
-        worth = {point.id for training in by_training(found) for point in own_front(training)}
+        together = by_training(found) if self.plan.seeds > 1 else [found]  # with one seed there may be a look's
+        worth = {point.id for those in together for point in own_front(those)}
         kept = (point if point.id in worth else point.with_(network=None) for point in found)
         points = tuple(map(partial(self._seen, now_ms()), kept))
         reason = self.lost or whole.ended_early
-        record = self._record("stopped" if reason is not None and not points else "done", reason, points)
+        record = self._record("stopped" if reason is not None and not by_training(points) else "done", reason, points)
         self._commit(record)
         for point in (*self.ended.points, *self.trial.points):
             if point.id not in worth:

@@ -10,6 +10,9 @@ from sparsweep.spaces.space import Value
 from sparsweep.trainables.spread import Spread
 
 _REPEATED = re.compile(r"r([1-9][0-9]*)-(.+)")
+LOOK: Final = -1
+"""In place of a training's number: a first look, which is none of a setting's trainings."""
+_LOOK = "look-"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +85,7 @@ class Point:
     """Number of the proposal, from 0."""
     cut: str
     """`own` (the method's own cut, untouched), `own-tuned`, `dense`, or `00`…`15` down the descent; `r1-03` is `03` of
-    the setting's second training, with another seed (`cut_name`)."""
+    the setting's second training, with another seed, and `look-03` of a first look (`cut_name`)."""
     method: str
     threshold: float
     """The balanced score under which this cut removes; for the own cut the method's own threshold."""
@@ -140,7 +143,9 @@ class Point:
 
     @property
     def training(self) -> int:
-        """Of which training of its setting it is: 0 the first, others with other seeds."""
+        """Of which training of its setting it is: 0 the first, others with other seeds; LOOK of none."""
+        if self.cut.startswith(_LOOK):
+            return LOOK
         match = _REPEATED.fullmatch(self.cut)
         return int(match[1]) if match else 0
 
@@ -148,7 +153,7 @@ class Point:
     def base_cut(self) -> str:
         """Name of the same cut in the first training."""
         match = _REPEATED.fullmatch(self.cut)
-        return match[2] if match else self.cut
+        return match[2] if match else self.cut.removeprefix(_LOOK)
 
     @property
     def speedup(self) -> float | None:
@@ -219,13 +224,16 @@ def made_of(point: Point) -> str:
 
 
 def cut_name(base: str, training: int) -> str:
-    """Name of a cut in a training of its setting: `03`, `r1-03`."""
+    """Name of a cut in a training of its setting, or in a first look: `03`, `r1-03`, `look-03`."""
+    if training == LOOK:
+        return _LOOK + base
     return f"r{training}-{base}" if training else base
 
 
 def by_training(points: Iterable[Point]) -> list[tuple[Point, ...]]:
-    """A trial's points, those of each training together."""
+    """A trial's points, those of each training together; those of a first look are left out."""
     found: dict[int, list[Point]] = {}
     for point in points:
-        found.setdefault(point.training, []).append(point)
+        if point.training != LOOK:
+            found.setdefault(point.training, []).append(point)
     return [tuple(each) for _, each in sorted(found.items())]

@@ -1,6 +1,9 @@
 """The trainings of one trial: the first, and, if its setting is worth it, the same again with other seeds.
 
-They follow each other in one slot as one trial, so that nothing enters the front before all of them are done and
+The first trials of a sweep may begin with a look: the whole way down after a share of the epochs, so that there is a
+frontier early. Its points count as points do, but nothing is learnt from them about the setting.
+
+Trainings follow each other in one slot as one trial, so that nothing enters the front before all of them are done and
 whoever proposes hears of one outcome a setting. Each keeps its own networks: one more candidate is one more candidate.
 """
 
@@ -9,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Self
 
-from sparsweep.trainables.point import Point, by_training
+from sparsweep.trainables.point import LOOK, Point, by_training
 from sparsweep.trainables.record import Epoch, Rung
 from sparsweep.trainables.spread import spread_of
 from sparsweep.trainables.trial import Trial, TrialPlan
@@ -19,16 +22,16 @@ APART = 1_000_000_007
 
 
 def plan_of(plan: TrialPlan, training: int) -> TrialPlan:
-    """The plan of one training of a trial; nobody judges a repetition on its way."""
+    """The plan of one training of a trial, or of its first look; nobody judges a look or a repetition on its way."""
     if training == 0:
         return plan
-    seed = plan.seed + APART * training
+    seed = plan.seed + APART * max(training, 0)
     return replace(plan, seed=seed, training=training, rungs=(), judged_on_the_way=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """What the trainings before the present one have left."""
+    """What the first look and the trainings before the present one have left."""
 
     trainings: int = 0
     points: tuple[Point, ...] = ()
@@ -44,7 +47,7 @@ class Ended:
         last = self.epochs[-1].step if self.epochs else 0
         phases = dict.fromkeys((*self.seconds, *trial.seconds))
         return replace(
-            self, trainings=self.trainings + 1, points=(*self.points, *trial.points),
+            self, trainings=self.trainings + (trial.plan.training != LOOK), points=(*self.points, *trial.points),
             epochs=(*self.epochs, *(replace(epoch, step=last + epoch.step) for epoch in trial.epochs)),
             seconds={phase: self.seconds.get(phase, 0.0) + trial.seconds.get(phase, 0.0) for phase in phases},
             rungs=(*self.rungs, *trial.rungs), ended_early=self.ended_early or trial.ended_early,

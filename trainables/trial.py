@@ -38,7 +38,7 @@ from sparsweep.trainables.measures.size import layer_sparsity, nonzero_counts, s
 from sparsweep.trainables.methods import Method, method_of
 from sparsweep.trainables.options import TrialOptions, patterns
 from sparsweep.trainables.outline import lay_outline, outline_of
-from sparsweep.trainables.point import Point, cut_name
+from sparsweep.trainables.point import LOOK, Point, cut_name
 from sparsweep.trainables.record import Epoch, Rung, now_ms
 from sparsweep.trainables.rehearsal import random_state_kept
 from sparsweep.trainables.tasks import Data, Task
@@ -92,9 +92,12 @@ class TrialPlan:
     """With how many seeds the setting is trained if it is worth it; see `trainables.repeats`."""
     training: int = 0
     """Which of these trainings it is."""
+    look: float = 0.0
+    """With what share of the epochs the trial looks ahead before its first training; 0: it does not."""
 
     def options(self) -> TrialOptions:
-        return TrialOptions.from_row(self.fixed, self.setting)
+        options = TrialOptions.from_row(self.fixed, self.setting)
+        return options.for_a_look(self.look) if self.training == LOOK else options
 
     def method(self) -> Method:
         """The method with the knobs that the setting gives it."""
@@ -396,8 +399,8 @@ class Trial:
         """Tensors, numbers and text only: what `torch.load(weights_only=True)` reads."""
         return {
             "net": self.net.state_dict(), "optimizer": self.optimizer.state_dict(), "trained": self.trained,
-            "own_cut": self.own_cut, "phase": self.phase, "done": self.done, "seconds": self.seconds,
-            **self.descent.state(),
+            "own_cut": self.own_cut, "training": self.plan.training, "phase": self.phase, "done": self.done,
+            "seconds": self.seconds, **self.descent.state(),
             "order": self.order.get_state(), "rng": torch.get_rng_state(),
             "device_rng": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
             "points": json.dumps([point.as_json() for point in self.points]),

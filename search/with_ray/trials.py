@@ -74,7 +74,8 @@ class PruningTrainable(tune.Trainable):  # type: ignore[misc]
 
         device = "cuda" if ray.get_runtime_context().get_accelerator_ids().get("GPU") else "cpu"
         plan, folder = plan_from(self.plan), Path(self.folder)
-        with contextlib.suppress(FencedError), watched(folder, plan.seeds * plan.options().time_limit):
+        most_s = (plan.seeds + (plan.look > 0)) * plan.options().time_limit
+        with contextlib.suppress(FencedError), watched(folder, most_s):
             run_trial(plan, TrialFolder(folder), device=device, judge=judge_of(self.judge))
         return {"done": True}
 
@@ -87,7 +88,7 @@ def plan_as_json(plan: TrialPlan) -> dict[str, Any]:
         "task": plan.task.as_json(),
         "layer_times": plan.layer_times.as_json() if plan.layer_times else None, "rungs": list(plan.rungs),
         "judged_on_the_way": plan.judged_on_the_way, "slot": dict(plan.slot), "seeds": plan.seeds,
-        "training": plan.training,
+        "training": plan.training, "look": plan.look,
     }  # fmt: skip
 
 
@@ -101,7 +102,7 @@ def plan_from(data: Mapping[str, Any]) -> TrialPlan:
         number=data["number"], setting=data["setting"], seed=data["seed"], fixed=data["fixed"], task=task,
         code_root=Path(code) if code else None, layer_times=LayerTimes.from_json(times) if times else None,
         slot=data["slot"], rungs=tuple(data["rungs"]), judged_on_the_way=data["judged_on_the_way"],
-        seeds=data["seeds"], training=data["training"],
+        seeds=data["seeds"], training=data["training"], look=data["look"],
     )  # fmt: skip
 
 

@@ -28,6 +28,7 @@ from tests.benchmarks.search.contenders import (
     Contender,
     Start,
     command_of,
+    differs,
     sources_of,
     sweep_text,
 )
@@ -195,8 +196,13 @@ def test_every_ablation_is_a_sweep_file_that_differs(ablation: Contender, preset
     sweep = read_sweep(sweep_text(ablation, preset), catalogue(), title=ablation.name, stem=preset)
     plain = read_sweep(sweep_text(OURS, preset), catalogue(), title=preset, stem=preset)
     assert sweep.task == plain.task
-    assert (sweep.as_json() != plain.as_json()) == bool(ablation.overrides)
+    assert (sweep.as_json() != plain.as_json()) == (bool(ablation.overrides) and differs(ablation, preset))
     assert ablation.overrides or ablation.options or ablation.wrapper
+
+
+def test_only_where_the_preset_looks_ahead_not_to_is_an_ablation() -> None:
+    left = {preset: {each.name for each in ABLATIONS if not differs(each, preset)} for preset in AXES}
+    assert left == {"digits": {"no-look"}, "lenet300-mnist": set()}
 
 
 def test_ours_is_the_preset_itself(tmp_path: Path) -> None:

@@ -103,6 +103,40 @@ def test_only_so_many_are_handed_out_ahead(driver: Make) -> None:
     assert list(handed_out(proposals)) == [2]
 
 
+@pytest.mark.parametrize(("ahead", "seeds", "looking"), [(3, 1, [0, 1]), (1, 1, [0]), (99, 1, range(8)), (3, 3, [])])
+def test_trials_that_begin_at_once_look_ahead(driver: Make, ahead: int, seeds: int, looking: list[int]) -> None:
+    proposals = driver(budget=20, ahead=ahead, seeds=seeds, first_look=0.25)
+    looks = {}
+    while (plan := proposals.next()) is not None:
+        looks[plan.number] = plan.look
+    assert looks == {number: 0.25 if number in looking else 0.0 for number in looks}
+    assert len(looks) == min(ahead, 20)
+
+
+def test_nobody_looks_ahead_once_something_is_known(driver: Make) -> None:
+    proposals = driver(ahead=3, first_look=0.25)
+    first = proposals.next()
+    assert first is not None
+    assert first.look == 0.25
+    commit(proposals.store, make_record(0, HALF))
+    proposals.ended(0)
+    second = proposals.next()
+    assert second is not None
+    assert (second.number, second.look) == (1, 0.0)
+    again = driver(ahead=3, first_look=0.25).next()
+    assert again is not None
+    assert (again.number, again.look) == (1, 0.0), "nor does a resumed sweep"
+
+
+def test_what_a_look_found_tells_the_study_nothing_of_the_setting(driver: Make) -> None:
+    proposals = driver(ahead=3, first_look=0.25)
+    assert proposals.next() is not None
+    looked = make_point(cut="look-00", accuracy=0.99, macs=1)
+    commit(proposals.store, make_record(0, looked, HALF))
+    proposals.ended(0)
+    assert proposals.study.study.trials[0].values == [pytest.approx(0.8 * HALF.macs_removed)]
+
+
 def test_nothing_is_handed_out_after_the_deadline(driver: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)

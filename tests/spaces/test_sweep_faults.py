@@ -120,8 +120,8 @@ def test_all_faults_come_at_once_in_the_order_of_the_file(tmp_path: Path, catalo
         ("budget: {time_limit: 10 min}", f"budget.time_limit: '10 min' {DURATION}"),
         ("budget: {time_limit: 0}", "budget.time_limit: 0 must be more than 0 seconds and at most 366 days"),
         ("budget: {epoch: 3}", "budget.epoch: unknown key; did you mean epochs?"),
-        ("budget: {zzz: 3}", "budget.zzz: unknown key (allowed: trials, epochs, time_limit, gpu_hours, cpu_hours, "
-         "cost, cost_per_hour, patience, min_growth)"),
+        ("budget: {zzz: 3}", "budget.zzz: unknown key (allowed: trials, epochs, first_look, time_limit, gpu_hours, "
+         "cpu_hours, cost, cost_per_hour, patience, min_growth)"),
         ("trial: {cuts: 300}", "trial.cuts: 300 is not allowed: it must be a whole number from 1 to 256"),
         ("trial: {descent: nestd}", "trial.descent: 'nestd' is not allowed: it must be one of nested, none; did you "
          "mean nested?"),

@@ -33,6 +33,7 @@ def test_everything_but_the_task_has_a_default(catalogue: Catalogue) -> None:
         "budget": {
             "trials": 24,
             "epochs": 20,
+            "first_look": 0.0,
             "time_limit": None,
             "gpu_hours": None,
             "cpu_hours": None,

@@ -23,7 +23,7 @@ from pathlib import Path
 from sparsweep.spaces.faults import SweepFileError
 from tests.benchmarks.search.benchmark import Benchmark
 from tests.benchmarks.search.comparison import FULL_SEEDS, standings
-from tests.benchmarks.search.contenders import ABLATIONS, CONTENDERS, OURS
+from tests.benchmarks.search.contenders import ABLATIONS, CONTENDERS, OURS, differs
 from tests.benchmarks.search.contest import AXES, SATURATES
 from tests.benchmarks.search.over_time import Curve, told_at
 from tests.benchmarks.search.page import as_json, headers, lines_of, remarks, verdicts
@@ -70,7 +70,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def benchmark_of(options: argparse.Namespace) -> Benchmark:
     """What is asked for. Raises ValueError with all that is wrong."""
     every = {c.name: c for c in (*CONTENDERS, *ABLATIONS)}
-    default = [c.name for c in (*CONTENDERS, *(ABLATIONS if options.ablations else ()))]
+    ablations = [each for each in ABLATIONS if differs(each, options.task)] if options.ablations else []
+    default = [c.name for c in (*CONTENDERS, *ablations)]
     names = options.only.split(",") if options.only else default
     faults = []
     if not (math.isfinite(options.minutes) and 0.1 <= options.minutes <= LONGEST_MINUTES):

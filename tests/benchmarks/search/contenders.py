@@ -78,6 +78,7 @@ ABLATIONS = (
     _ablation("descent-none", "one point a trial (`descent: none`)", trial={"descent": "none"}),
     _ablation("few-cuts", "4 cuts a descent", trial={"cuts": 4}),
     _ablation("no-finetuning", "no fine-tuning after a cut", trial={"finetune_epochs": 0}),
+    _ablation("no-look", "no first look", budget={"first_look": None}),
     _ablation("halving", "early stopping by successive halving", stopping={"rule": "halving"}),
     _ablation("sampler-auto", "the sampler that a sweep file without one has", sampler={"name": "auto"}),
     _ablation("sampler-random", "random proposals instead of TPE", sampler={"name": "random"}),
@@ -130,6 +131,12 @@ def sweep_text(contender: Contender, preset: str) -> str:
     if not contender.overrides:
         return text
     return yaml.safe_dump(merged(yaml.safe_load(text), contender.overrides), sort_keys=False)
+
+
+def differs(contender: Contender, preset: str) -> bool:
+    """Whether an ablation changes anything of a preset."""
+    plain, changed = (yaml.safe_load(sweep_text(each, preset)) for each in (OURS, contender))
+    return bool(contender.options or contender.wrapper or changed != plain)
 
 
 @dataclass(frozen=True, kw_only=True)
