@@ -21,9 +21,10 @@ T = TypeVar("T")
 
 IDLE_S = 0.05
 HEAD_START_S = 0.05
-"""How long paperwork waits after a trial's end, so that the slot is filled again first: all share one interpreter."""
+"""How long paperwork waits after a trial's end, so that the slot is filled again first: all share one interpreter.
+Where no trial is ready it is the paperwork that the slot waits for."""
 BACKLOG = 3
-"""With so many outcomes waiting it is proposals that slots wait for, so there is no head start any more."""
+"""With so many outcomes waiting there is no head start any more."""
 PAUSE_S = 1.0
 """Between two tries of a study that does not answer."""
 PATIENCE_S = 900.0
@@ -102,7 +103,7 @@ class Clerk:
                     continue
                 if ended is None:
                     return
-                if self._ended.qsize() < BACKLOG:
+                if self._ready and self._ended.qsize() < BACKLOG:
                     time.sleep(HEAD_START_S)
                 number, death = ended
                 self._patiently(lambda: self.proposals.ended(number, death))  # noqa: B023

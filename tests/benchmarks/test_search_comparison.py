@@ -17,7 +17,7 @@ from tests.benchmarks.search.comparison import (
     target_share,
     volume_on_test,
 )
-from tests.benchmarks.search.contenders import CONTENDERS
+from tests.benchmarks.search.contenders import ABLATIONS, CONTENDERS
 from tests.benchmarks.search.kept import Run
 from tests.benchmarks.search.over_time import Curve, Spread, told_at
 from tests.benchmarks.search.page import as_json, headers, lines_of, spread_text, verdicts
@@ -150,6 +150,24 @@ def test_a_full_run_is_kept_as_page_figures_and_picture(
     (tmp_path / "search-digits.md").unlink()
     assert command.tell(few, Outcome(runs=runs), command="as typed") == 0
     assert not (tmp_path / "search-digits.md").exists(), "fewer seeds tell too little"
+    capsys.readouterr()
+
+
+def test_ablations_have_a_page_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "RESULTS", tmp_path)
+    words = ["--task", "digits", "--minutes", "1", "--seeds", "5", "--ablations", "--keep", str(tmp_path / "runs")]
+    benchmark = command.benchmark_of(command._options(words))
+    names = [each.name for each in benchmark.contenders]
+    assert names == ["sparsweep", *(each.name for each in ABLATIONS if each.name != "no-look")], "digits has no look"
+    runs = {name: [run(name, seed, (5.0, 0.9, 0.5)) for seed in range(5)] for name in names}
+    assert command.tell(benchmark, Outcome(runs=runs), command="as typed") == 0
+    page = (tmp_path / "search-digits-ablations.md").read_text()
+    assert "# Search against time: digits, ours with one thing otherwise" in page
+    assert all(f"| {name} |" in page for name in names)
+    assert (tmp_path / "search-digits-ablations.png").exists()
+    assert not (tmp_path / "search-digits.md").exists()
     capsys.readouterr()
 
 

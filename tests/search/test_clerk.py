@@ -117,6 +117,17 @@ def test_where_many_trials_end_at_once_no_outcome_waits_for_the_slots(monkeypatc
     assert time.monotonic() - began < 20, "40 head starts would be 40 s; only the last few have one"
 
 
+def test_where_no_trial_is_ready_the_paperwork_is_done_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clerk_module, "HEAD_START_S", 3600.0)
+    proposals = Proposals(ahead=2)
+    proposals.left = list(range(4))
+    clerk = started(proposals)
+    for number in [taken(clerk), taken(clerk)]:
+        clerk.ended(number)
+        assert taken(clerk) == number + 2
+    assert [number for number, _ in proposals.told] == [0, 1]
+
+
 def test_it_is_exhausted_only_once_nothing_can_come_back() -> None:
     clerk = started(Proposals(ahead=3))
     numbers = [taken(clerk) for _ in range(3)]

@@ -4,10 +4,11 @@
                                       [--keep DIR] [--only NAME,…] [--ablations]
 
 Runs one after the other, interleaved seed by seed; each is kept in the folder of `--keep`, so that the same command
-goes on where it was. Of a full run (5 seeds or more, all contenders) page, figures and picture are kept, and the exit
-code is 1 if a target is missed: ours is to have what the best alternative has at its end after a tenth of the budget (a
-thirtieth of 20 minutes or more), never to be behind once it has begun, and not to be slower than another search of our
-own trial on a task that both saturate, or to end ahead of it on one that they do not.
+goes on where it was. `--ablations` holds sweeps of ours with one thing otherwise against ours, in place of what else a
+user would do. Of a full run (5 seeds or more, all contenders or all ablations) page, figures and picture are kept. The
+exit code is 1 if a target is missed: ours is to have what the best alternative has at its end after a tenth of the
+budget (a thirtieth of 20 minutes or more), never to be behind once it has begun, and not to be slower than another
+search of our own trial on a task that both saturate, or to end ahead of it on one that they do not.
 """
 
 import argparse
@@ -63,16 +64,21 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--keep", metavar="DIR", help="folder for runs that are done; default: a new temporary one")
     names = ", ".join(c.name for c in (*CONTENDERS, *ABLATIONS))
     parser.add_argument("--only", metavar="NAME,…", help=f"some of {names}")
-    parser.add_argument("--ablations", action="store_true", help="sweeps of ours with one thing otherwise, too")
+    parser.add_argument("--ablations", action="store_true", help="sweeps of ours with one thing otherwise instead")
     return parser.parse_args(arguments)
+
+
+def field(preset: str, *, ablations: bool) -> list[str]:
+    """Names of those that a full run holds against each other; what changes nothing of the preset is no ablation."""
+    if ablations:
+        return [OURS.name, *(each.name for each in ABLATIONS if differs(each, preset))]
+    return [each.name for each in CONTENDERS]
 
 
 def benchmark_of(options: argparse.Namespace) -> Benchmark:
     """What is asked for. Raises ValueError with all that is wrong."""
     every = {c.name: c for c in (*CONTENDERS, *ABLATIONS)}
-    ablations = [each for each in ABLATIONS if differs(each, options.task)] if options.ablations else []
-    default = [c.name for c in (*CONTENDERS, *ablations)]
-    names = options.only.split(",") if options.only else default
+    names = options.only.split(",") if options.only else field(options.task, ablations=options.ablations)
     faults = []
     if not (math.isfinite(options.minutes) and 0.1 <= options.minutes <= LONGEST_MINUTES):
         faults.append(f"--minutes {options.minutes:g} is no budget: give 0.1 to {LONGEST_MINUTES}")
@@ -106,10 +112,12 @@ def tell(benchmark: Benchmark, outcome: Outcome, *, command: str) -> int:
     said = [text if met is None else f"{text}: {'met' if met else 'MISSED'}" for text, met in judged]
     notes = remarks(benchmark.contenders, outcome.missing, benchmark.axis, benchmark.slots)
     print("\n".join([lines_as_text(head, lines, left=1), "", *said, *([""] if said else []), *notes]))
-    if benchmark.seeds < FULL_SEEDS or not {c.name for c in CONTENDERS} <= {c.name for c in benchmark.contenders}:
+    here = {contender.name for contender in benchmark.contenders}
+    ablations = here >= set(field(benchmark.preset, ablations=True))
+    if benchmark.seeds < FULL_SEEDS or not (ablations or here >= set(field(benchmark.preset, ablations=False))):
         return 0
-    title = f"Search against time: {benchmark.preset}"
-    page = RESULTS / f"search-{benchmark.preset}.md"
+    title = f"Search against time: {benchmark.preset}" + (", ours with one thing otherwise" if ablations else "")
+    page = RESULTS / f"search-{benchmark.preset}{'-ablations' if ablations else ''}.md"
     page.write_text(as_markdown(title, command, benchmark.found_on, head, lines, [*said, *notes]))
     settings = {name: getattr(benchmark, name) for name in ("preset", "axis", "minutes", "seeds", "slots")}
     figures = as_json(found, outcome.missing, {**settings, "machine": dict(benchmark.found_on)})

@@ -123,7 +123,8 @@ def remarks(contenders: Sequence[Contender], missing: Mapping[str, str], axis: s
         f"Hypervolume of validation accuracy x {AXIS_WORDS[axis]}; reference 0, 0. Median and quartiles over seeds.",
         f"Everybody has the preset's network, data, epochs, options and space, {slots} slots of one thread, the same "
         "known-good setting first, and is ended, with all of its processes, when the budget is spent. Time counts from "
-        "the prompt, start-up included. A point counts when its trial is done; of early-stopped trials every epoch's.",
+        "the prompt, start-up included. A point counts from when it is measured and can be seen; of early-stopped "
+        "trials every epoch's.",
         "test: hypervolume of test accuracy over the points of the front that validation accuracy claims; each network "
         "was opened from its files and tested after the run.",
         "ours has its end after: median over the seeds of when sparsweep had the contender's median at the end.",
