@@ -119,5 +119,6 @@ _SENTENCES: Final[Mapping[str, Callable[[Place, Any, Any], str]]] = {
     "greater_than": _said("is too small: it must be more than {gt:g}"),
     "greater_than_equal": _said("is too small: it must be at least {ge:g}"),
     "less_than_equal": _said("is too large: it must be at most {le}"),
+    "less_than": _said("is too large: it must be less than {lt:g}"),
     "dataclass_exact_type": _said("is not a constraint: write one in quotes, such as 'accuracy >= 0.97'"),
 }

@@ -110,6 +110,8 @@ def test_all_faults_come_at_once_in_the_order_of_the_file(tmp_path: Path, catalo
          "==, >, <)"),
         ("constraints: [test_accuracy > 0.9]", "constraints[1]: test_accuracy may not steer a search, which must not "
          "see the test set: constrain accuracy, and choose by test_accuracy afterwards with sparsweep pick --where"),
+        ("budget: {first_look: 1}", "budget.first_look: 1 is too large: it must be less than 1"),
+        ("budget: {first_look: -0.1}", "budget.first_look: -0.1 is too small: it must be at least 0"),
         ("budget: {trials: -1}", "budget.trials: -1 is too small: it must be at least 1"),
         ("budget: {trials: 1.5}", "budget.trials: 1.5 is not a whole number: write one, such as 8"),
         ("budget: {trials: '3'}", "budget.trials: '3' is not a whole number: write one, such as 8"),
