@@ -47,7 +47,9 @@ def rows_of(m: Measured) -> list[Row]:
     digits = _slot_rows("digits trials", m.digits.trials, m.bare_digits.trials, judged=True)
     idle = _Slots.of(m.bare_idle.trials).median
     return [
-        *small, *digits, Row(name="slot time, trials that do nothing: median", unit="ms", bare=idle),
+        *small, _rate("small trials", m.small.trials, m.bare_small.trials),
+        *digits, _rate("digits trials", m.digits.trials, m.bare_digits.trials),
+        Row(name="slot time, trials that do nothing: median", unit="ms", bare=idle),
         *_time_rows(m), *_memory_rows(m),
     ]  # fmt: skip
 
@@ -89,6 +91,15 @@ def _slot_rows(
         Row(name=f"{at}: of it inside the trial", unit="ms", ours=mine.inside, bare=floor.inside, plain=script.inside),
         Row(name=f"slots at work, {kind}", unit="", ours=mine.count, bare=floor.count, plain=script.count),
     ]  # fmt: skip
+
+
+def _rate(kind: str, ours: Sequence[Worked], bare: Sequence[Worked]) -> Row:
+    """Trials a second on all slots, from the first one's start to the last one's end."""
+
+    def a_second(trials: Sequence[Worked]) -> float:
+        return 1e3 * len(trials) / (max(t.ended_ms for t in trials) - min(t.started_ms for t in trials))
+
+    return Row(name=f"{kind} a second, of {len(ours)}", unit="", ours=a_second(ours), bare=a_second(bare))
 
 
 def _ratio(value: float | None, floor: float | None) -> float | None:

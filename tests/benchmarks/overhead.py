@@ -1,6 +1,6 @@
 """What sparsweep costs beside the work of its trials, next to a bare Ray trainable and the engines' plain script.
 
-    python -m tests.benchmarks.overhead [--trials 24] [--json FILE] [--quick]
+    python -m tests.benchmarks.overhead [--trials 24] [--small-trials 400] [--json FILE] [--quick]
 
 All in one run on one machine, each part in a process of its own; exit code 1 if a target is missed. `--quick` runs few
 trials to see that everything works: it judges nothing and keeps nothing.
@@ -47,7 +47,7 @@ REMARKS = (
     "computing for as long as ours of the same row on one thread, so that both drivers find the cores equally busy.",
     "Plain script: function trainable, OptunaSearch, MLflowLoggerCallback on SQLite, as Ray's documentation has it.",
     "Small trials: one epoch and one cut on the digits, no fine-tuning. They end faster than the driver proposes and "
-    "records (some 0.4 s of its core a trial), so their slots wait; the digits trials are what is judged.",
+    "records, so their slots wait; the digits trials are what is judged.",
     "Driver memory is the kernel's VmHWM of the driver process alone. Its growth is the median slope (Theil, Sen) of "
     "the resident memory over the trials done, within one run, after its first third.",
 )
@@ -58,12 +58,13 @@ class Amounts:
     """How much is run."""
 
     trials: int
+    small_trials: int
     memory_trials: int
     plain_trials: int
     help_calls: int
 
 
-QUICK = Amounts(trials=8, memory_trials=8, plain_trials=6, help_calls=1)
+QUICK = Amounts(trials=8, small_trials=8, memory_trials=8, plain_trials=6, help_calls=1)
 
 
 def measure(amounts: Amounts, space: Path) -> Measured:
@@ -72,16 +73,17 @@ def measure(amounts: Amounts, space: Path) -> Measured:
     digits = run_watched("digits", (), space / "digits", trials=amounts.trials)
     say("its versions published anew")
     publish_s = published(space / "digits")
-    say(f"{amounts.trials} small trials")
+    say(f"{amounts.small_trials} small trials")
     file = small_file(space, cuts=1)
-    small = run_watched(str(file), (), space / "small", trials=amounts.trials, deliver=False)
+    small = run_watched(str(file), (), space / "small", trials=amounts.small_trials, deliver=False)
     say(f"{amounts.memory_trials} small trials of 18 points")
     file = small_file(space, cuts=16)
     long = run_watched(str(file), (), space / "long", trials=amounts.memory_trials, deliver=False)
-    idle, *bare = bare_trials(amounts.trials, [0.0, *(_work_ms(run.trials) for run in (small, digits))])
+    idle, bare_small = bare_trials(amounts.small_trials, [0.0, _work_ms(small.trials)])
+    (bare_digits,) = bare_trials(amounts.trials, [_work_ms(digits.trials)])
     return Measured(
-        digits=digits, small=small, long=long, publish_s=tuple(publish_s), bare_idle=idle, bare_small=bare[0],
-        bare_digits=bare[1], plain=plain_trials(amounts.plain_trials), help_s=help_seconds(amounts.help_calls),
+        digits=digits, small=small, long=long, publish_s=tuple(publish_s), bare_idle=idle, bare_small=bare_small,
+        bare_digits=bare_digits, plain=plain_trials(amounts.plain_trials), help_s=help_seconds(amounts.help_calls),
     )  # fmt: skip
 
 
@@ -145,10 +147,11 @@ def say(text: str) -> None:
     print(f"… {text}", file=sys.stderr, flush=True)
 
 
-def page(rows: Sequence[Row], found_on: dict[str, Any], trials: int) -> str:
+def page(rows: Sequence[Row], found_on: dict[str, Any], trials: int, small_trials: int) -> str:
     """The Markdown page of the results."""
+    command = f"python -m tests.benchmarks.overhead --trials {trials} --small-trials {small_trials}"
     return as_markdown(
-        "Overhead", f"python -m tests.benchmarks.overhead --trials {trials}", found_on, HEADERS,
+        "Overhead", command, found_on, HEADERS,
         [row.cells() for row in rows], REMARKS,
     )  # fmt: skip
 
@@ -157,10 +160,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measures, prints the table, keeps the page; 1 if a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=24, help="trials of the digits sweep and of each comparison")
+    parser.add_argument("--small-trials", type=int, default=400, help="trials that do next to nothing")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
     parser.add_argument("--quick", action="store_true", help="few trials; judges nothing, keeps nothing")
     options = parser.parse_args(arguments)
-    full = Amounts(trials=options.trials, memory_trials=4 * options.trials, plain_trials=8, help_calls=5)
+    full = Amounts(
+        trials=options.trials,
+        small_trials=options.small_trials,
+        memory_trials=4 * options.trials,
+        plain_trials=8,
+        help_calls=5,
+    )
     found_on = machine()
     with tempfile.TemporaryDirectory(prefix="overhead-") as space:
         rows = rows_of(measure(QUICK if options.quick else full, Path(space)))
@@ -170,7 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.quick:
         return 0
     RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(page(rows, found_on, options.trials))
+    RESULTS.write_text(page(rows, found_on, options.trials, options.small_trials))
     return int(any(row.missed for row in rows))
 
 

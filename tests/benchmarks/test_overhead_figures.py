@@ -130,8 +130,8 @@ def test_ending_is_what_start_up_and_search_leave() -> None:
 
 def test_page_and_json_say_where_it_was_measured() -> None:
     rows = rows_of(measured())
-    written = page(rows, {"processor": "Pear, 2 cores"}, 24)
-    assert "`python -m tests.benchmarks.overhead --trials 24`" in written
+    written = page(rows, {"processor": "Pear, 2 cores"}, 24, 400)
+    assert "`python -m tests.benchmarks.overhead --trials 24 --small-trials 400`" in written
     assert "- processor: Pear, 2 cores" in written
     assert as_json(rows, {"processor": "Pear"})["figures"][0]["missed"] is False
 
