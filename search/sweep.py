@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib import import_module
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -134,8 +133,6 @@ def run_sweep(job: Job, console: "Console") -> Delivered:
 
 
 def _hold_and_run(job: Job, console: "Console") -> Delivered:
-    if not job.inline:
-        threading.Thread(target=import_module, args=("sparsweep.search.with_ray",), daemon=True).start()
     check(job)
     with job.folder.held(job.where) as lease:
         job.folder.create(job.sweep, job.where)
@@ -413,7 +410,6 @@ class RayEngine(Engine):
         proposals.ahead = 1
         clerk, stop = Clerk(proposals, progress.say), threading.Event()
         clerk.start()
-        with_ray.warm_up()  # while Ray's processes begin
         self._started.result()
         self._refuse_cluster(progress.say)
         self._count_slots(proposals, progress)

@@ -233,13 +233,6 @@ def _driver_environment() -> Iterator[None]:
         class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = kept
 
 
-def warm_up() -> None:
-    """Imports what Tune would import before its first trial, to count loggers by kind; half a second."""
-    from ray.air._internal import usage
-
-    usage._count_callbacks([])
-
-
 def run_trials(
     source: Source, slots: Slots, folder_of: Callable[[int], Path], scratch: Path, stop: threading.Event,
     judge: RemoteJudge | None = None,
