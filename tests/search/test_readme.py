@@ -97,9 +97,33 @@ def test_the_options_of_a_row_are_the_commands_own(row: str) -> None:
     assert named <= options(command)
 
 
+def options_in(span: str) -> list[str]:
+    return re.findall(r"(?<!\S)--[a-z][a-z-]*", span)
+
+
 def test_every_option_named_anywhere_exists() -> None:
     known = set().union(*(options(command) for command in commands()))
-    assert {option for span in SPANS for option in re.findall(r"(?<!\S)--[a-z][a-z-]*", span)} <= known
+    spans = [span for span in SPANS if not span.startswith("python -m tests.")]
+    assert {option for span in spans for option in options_in(span)} <= known
+
+
+def benchmark_options() -> list[tuple[str, str]]:
+    """Every option beside the module of this repository that it is named with: `python -m tests.MODULE --OPTION`."""
+    return sorted(
+        {
+            (span.split()[2], option)
+            for span in SPANS
+            if span.startswith("python -m tests.")
+            for option in options_in(span)
+        }
+    )
+
+
+@pytest.mark.parametrize(("module", "option"), benchmark_options())
+def test_every_option_of_a_benchmark_exists(module: str, option: str) -> None:
+    path = ROOT / module.replace(".", "/")
+    source = path / "__main__.py" if path.is_dir() else path.with_suffix(".py")
+    assert f'"{option}"' in source.read_text()
 
 
 def test_every_path_and_link_of_the_repository_is_there() -> None:
