@@ -1,6 +1,6 @@
 """Run a sweep, resume a sweep.
 
-check (task, stores, name)  →  Ray starts ∥ MLflow's schema is made ∥ the first proposals
+check (task, stores, name)  →  Ray starts ∥ MLflow's schema is made ∥ the first proposals, to forerunners
 proposals → trials → records          the records are the truth
 records → study, MLflow, progress     projections, replayed on every start
 records → delivery                    meter, frontier, test, registry, pictures: see delivery.py
@@ -13,7 +13,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -27,6 +27,7 @@ from sparsweep.search.clerk import Clerk
 from sparsweep.search.curve import AXES, LOOKED_UP, search_axes
 from sparsweep.search.delivery import Delivered, Run, deliver
 from sparsweep.search.first_rows import first_rows
+from sparsweep.search.forerunners import Forerunners, forerunner_count
 from sparsweep.search.hindrances import Watch
 from sparsweep.search.home import Home
 from sparsweep.search.judging import Forgiving, SweepJudge
@@ -48,12 +49,15 @@ from sparsweep.trainables.attempt import PreemptedError, environment, run_trial
 from sparsweep.trainables.judgement import LENIENT
 from sparsweep.trainables.measures.layer_times import LayerTimes
 from sparsweep.trainables.methods import method_of
+from sparsweep.trainables.own_code import is_own
 from sparsweep.trainables.point import by_training
 from sparsweep.trainables.record import StorageFullError, TrialRecord, TrialStore, read_whole, write_atomically
 from sparsweep.trainables.tasks import Task
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from sparsweep.search.with_ray import Slots
 
 STOP_GRACE_S = 15.0
 """How long a stop waits for the slots to end before Ray is shut down over them."""
@@ -133,7 +137,24 @@ def run_sweep(job: Job, console: "Console") -> Delivered:
 
 
 def _hold_and_run(job: Job, console: "Console") -> Delivered:
-    check(job)
+    with Forerunners(count=_forerunner_count(job)) as forerunners:
+        check(job, loaded=forerunners.fork)
+        return _run_held(job, console, forerunners)
+
+
+def _forerunner_count(job: Job) -> int:
+    """None where trials run elsewhere, where they are judged on their way, and where data of the user's own may hold
+    files open that two processes cannot share."""
+    if job.inline or job.where.address is not None or _judged(job) or is_own(job.task.data):
+        return 0
+    return forerunner_count(job.sweep.resources)
+
+
+def _judged(job: Job) -> bool:
+    return job.sweep.stopping.rule != "none" or job.sweep.seeds > 1
+
+
+def _run_held(job: Job, console: "Console", forerunners: Forerunners) -> Delivered:
     with job.folder.held(job.where) as lease:
         job.folder.create(job.sweep, job.where)
         account = Account(job.sweep.budget, job.sweep.resources)
@@ -144,7 +165,7 @@ def _hold_and_run(job: Job, console: "Console") -> Delivered:
         signal.signal(signal.SIGUSR1, signal.default_int_handler)
         lease.start(on_stop=lambda: os.kill(os.getpid(), signal.SIGUSR1))
         try:
-            with progress.shown(console), _engine(job) as engine:
+            with progress.shown(console), _engine(job, forerunners) as engine:
                 return _run(job, engine, progress, lease)
         except (KeyboardInterrupt, StoppedError):
             lease.check()
@@ -153,8 +174,12 @@ def _hold_and_run(job: Job, console: "Console") -> Delivered:
             raise StoppedError(str(fault)) from None
 
 
-def check(job: Job) -> None:
-    """Everything that can be wrong before any work: stores, data, methods. Raises ValueError with one message."""
+def check(job: Job, loaded: Callable[[], None] = lambda: None) -> None:
+    """Everything that can be wrong before any work: stores, data, methods. Raises ValueError with one message.
+
+    Args:
+        loaded: is called when the data are there, before a network computes anything.
+    """
     with_mlflow.settle()
     if job.where.tracking_uri is not None or (job.home.path / "mlflow.db").exists():
         with_mlflow.reachable(job.tracking_uri)
@@ -164,6 +189,7 @@ def check(job: Job) -> None:
     if job.where.address is None:
         refuse_absent(job.sweep.timing.runtimes)
     job.task.load()
+    loaded()
     refuse_unsuitable(job.sweep.methods, job.space(), job.task, job.code_root)
 
 
@@ -173,6 +199,7 @@ def _run(job: Job, engine: "Engine", progress: Progress, lease: Lease) -> Delive
     proposals.fence = lease.check
     if job.looks_up:
         proposals.layer_times = _layer_times(job, engine, progress)
+    engine.begin(proposals, progress)
     projector.start()
     try:
         engine.run(proposals, progress)
@@ -257,7 +284,7 @@ def first_of(job: Job, earlier: Earlier) -> list[Row]:
 
 def _judge(job: Job, single: bool) -> Forgiving | None:
     stopping = job.sweep.stopping
-    if stopping.rule == "none" and job.sweep.seeds == 1:
+    if not _judged(job):
         return None
     return Forgiving(judge=SweepJudge(
         axes=job.axes, constraints=job.sweep.constraints, reduction=stopping.reduction, single_point=single
@@ -350,6 +377,9 @@ class Engine:
 
     stopped = False
 
+    def begin(self, proposals: Proposals, progress: Progress) -> None:
+        """What can be set to work at once is."""
+
     def run(self, proposals: Proposals, progress: Progress) -> None:
         raise NotImplementedError
 
@@ -384,51 +414,53 @@ class InlineEngine(Engine):
 
 
 class RayEngine(Engine):
-    """Trials on Ray: this machine's, or a cluster's."""
+    """Trials on Ray: this machine's, or a cluster's; the first ones by forerunners, if there are any."""
 
-    def __init__(self, job: Job) -> None:
-        from sparsweep.search.with_ray import Slots
-
-        needs = job.sweep.resources
-        self.slots = Slots(cpu=needs.cpu, gpu=needs.gpu, address=job.where.address, wished=needs.slots or 0)
-        self.job = job
+    def __init__(self, job: Job, forerunners: Forerunners) -> None:
+        self.job, self.forerunners = job, forerunners
+        self.stop = threading.Event()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="ray")
-        self._started = self._worker.submit(self._start)
+        self._started: Future[None] | None = None
         self._released = False
         self._counted = -math.inf
         self._slots: int | None = None
+        if not forerunners.count:
+            self.ray()
 
-    def _start(self) -> None:
+    @property
+    def slots(self) -> "Slots":
+        """What a trial is given, and where."""
+        from sparsweep.search.with_ray import Slots
+
+        needs = self.job.sweep.resources
+        return Slots(cpu=needs.cpu, gpu=needs.gpu, address=self.job.where.address, wished=needs.slots or 0)
+
+    def ray(self) -> "Future[None]":
+        """Done when Ray is there; it is imported here and now, and begins behind what else there is to do."""
         from sparsweep.search import with_ray
 
-        with_ray.start(self.slots)
+        if self._started is None:
+            self._started = self._worker.submit(with_ray.start, self.slots)
+        return self._started
+
+    def begin(self, proposals: Proposals, progress: Progress) -> None:
+        """Has the forerunners work, for whom only the first proposals are needed, and Ray begin."""
+        if self.forerunners.count:
+            progress.slots = self.forerunners.count
+        proposals.ahead = self.forerunners.count + 1
+        self.clerk = Clerk(proposals, progress.say)
+        self.clerk.start()
+        self.forerunners.begin(self.clerk, lambda number: proposals.store.folder(number).path, self.stop)
+        self.ray()
 
     def run(self, proposals: Proposals, progress: Progress) -> None:
-        """Tune works in a thread; this one waits, so that Ctrl-C is ours."""
-        from sparsweep.search import with_ray
-
-        proposals.ahead = 1
-        clerk, stop = Clerk(proposals, progress.say), threading.Event()
-        clerk.start()
-        self._started.result()
-        self._refuse_cluster(progress.say)
-        self._count_slots(proposals, progress)
-        if progress.slots < 1 and not self.slots.wished:
-            raise ValueError(
-                f"no node can give a trial {self.slots.cpu:g} CPUs and {self.slots.gpu:g} GPUs: lower resources in the "
-                "sweep file, add nodes, or, where the cluster grows by itself, say how far: resources: {slots: 8}"
-            )
-        judge = None
-        if isinstance(proposals.judge, Forgiving):
-            proposals.judge = judge = with_ray.remote_judge(proposals.judge)
+        """Forerunners and Tune work in threads; this one looks on, so that Ctrl-C is ours."""
+        clerk, stop = self.clerk, self.stop
         faults: list[BaseException] = []
-
-        def folder_of(number: int) -> Path:
-            return proposals.store.folder(number).path
 
         def work() -> None:
             try:
-                with_ray.run_trials(clerk, self.slots, folder_of, self.job.folder.path / "ray", stop, judge)
+                self._tune(proposals, progress)
             except BaseException as fault:
                 faults.append(fault)
 
@@ -438,8 +470,10 @@ class RayEngine(Engine):
         try:
             while thread.is_alive():
                 thread.join(0.2)
-                self._count_slots(proposals, progress)
-                progress.started(min(clerk.running(), progress.slots))
+                if self._slots is not None:
+                    self._count_slots(proposals, progress)
+                if (running := clerk.running()) or self._slots is not None:
+                    progress.started(min(running, progress.slots))
                 if time.monotonic() - looked > EVERY_S:
                     with suppress(OSError):  # a storage that is away for a moment: the trials go on
                         progress.found(onlooker.look(list(proposals.at_work)))
@@ -451,11 +485,40 @@ class RayEngine(Engine):
             stop.set()
             progress.say("stopping; what finished is kept")
             thread.join(STOP_GRACE_S)
+        self.forerunners.end()
         clerk.close()
         with suppress(OSError):
             progress.found(onlooker.look(proposals.store.unfinished()))
         if faults and not self.stopped:
             raise faults[0]
+
+    def _tune(self, proposals: Proposals, progress: Progress) -> None:
+        """Waits for Ray and has it run what the forerunners leave. Raises ValueError where it can run nothing."""
+        from sparsweep.search import with_ray
+
+        self.ray().result()
+        self._refuse_cluster(progress.say)
+        self._count_slots(proposals, progress)
+        if progress.slots < 1 and not self.slots.wished:
+            raise ValueError(
+                f"no node can give a trial {self.slots.cpu:g} CPUs and {self.slots.gpu:g} GPUs: lower resources in the "
+                "sweep file, add nodes, or, where the cluster grows by itself, say how far: resources: {slots: 8}"
+            )
+        judge = None
+        if isinstance(proposals.judge, Forgiving):
+            proposals.judge = judge = with_ray.remote_judge(proposals.judge)
+        if self.forerunners.busy() and not self.stop.is_set():
+            with_ray.wait_for_process()
+        self.forerunners.hand_over()
+
+        def room(at_work: int) -> bool:
+            elsewhere = self.forerunners.busy()
+            return elsewhere == 0 or at_work + elsewhere < progress.slots
+
+        with_ray.run_trials(
+            self.clerk, self.slots, lambda number: proposals.store.folder(number).path, self.job.folder.path / "ray",
+            self.stop, judge, room,
+        )  # fmt: skip
 
     def _refuse_cluster(self, say: Callable[[str], None]) -> None:
         """Everything about a cluster that would go wrong later. Raises ValueError; an open cluster is only told of."""
@@ -484,27 +547,27 @@ class RayEngine(Engine):
     def alone(self, function: Callable[..., Any], arguments: Sequence[Any]) -> Any:
         from sparsweep.search import with_ray
 
-        self._started.result()
+        self.ray().result()
         return with_ray.exclusively(function, arguments)
 
     def near_store(self, function: Callable[..., Any], arguments: Sequence[Any]) -> Any:
         """On a node that says it can reach the artifact store; here where none says so."""
         from sparsweep.search import with_ray
 
-        if self.slots.address is None:
+        if self.job.where.address is None:
             return function(*arguments)
-        self._started.result()
+        self.ray().result()
         return with_ray.near_store(function, arguments)
 
     def release(self) -> None:
         """A Ray of our own is not needed any more: shut down behind what is left to do (it takes seconds)."""
-        if self.slots.address is None:
+        if self.job.where.address is None:
             self._shut_down()
 
     def _shut_down(self) -> None:
-        from sparsweep.search import with_ray
+        if self._started is not None and not self._released:
+            from sparsweep.search import with_ray
 
-        if not self._released:
             self._released = True
             self._worker.submit(with_ray.shut_down)
 
@@ -514,11 +577,11 @@ class RayEngine(Engine):
 
 
 @contextmanager
-def _engine(job: Job) -> Iterator[Engine]:
+def _engine(job: Job, forerunners: Forerunners) -> Iterator[Engine]:
     if job.inline:
         yield InlineEngine()
         return
-    engine = RayEngine(job)
+    engine = RayEngine(job, forerunners)
     try:
         yield engine
     finally:

@@ -10,10 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from signal import SIGKILL
 
 HANG_GRACE_S = 10.0
 """How long after its time limit a trial that does not end by itself is killed; one epoch may still be under way."""
 DIED = "died.txt"
+KILLED = "killed by signal"
+"""How it is said of a process, by whoever waited for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +66,6 @@ def cause_of_death(folder: Path, said: str) -> str:
         return f"crashed: {fatal.partition(': ')[2]}; its traceback is in {folder / DIED}"
     if "running low on memory" in said or "OutOfMemoryError" in said:
         return "out of memory: the node's memory was used up and the trial's process was killed"
-    if "worker process has died" in said:
+    if "worker process has died" in said or f"{KILLED} {SIGKILL.value}" in said:
         return "the trial's process was killed from outside, perhaps by the system for its memory"
     return f"the trial's process died: {(said.strip() or 'without a word').splitlines()[-1]}"

@@ -99,10 +99,37 @@ class TrialPlan:
         options = TrialOptions.from_row(self.fixed, self.setting)
         return options.for_a_look(self.look) if self.training == LOOK else options
 
+    def longest_s(self) -> float:
+        """Seconds that all of its trainings and its look may take together; 0: for ever."""
+        return (self.seeds + (self.look > 0)) * self.options().time_limit
+
     def method(self) -> Method:
         """The method with the knobs that the setting gives it."""
         chosen = method_of(str(self.setting["method"]), self.code_root)
         return chosen(**{name: value for name, value in self.setting.items() if name in chosen.allowed})
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data, as it travels to the process that runs the trial."""
+        return {
+            "number": self.number, "setting": dict(self.setting), "seed": self.seed, "fixed": dict(self.fixed),
+            "code_root": str(self.code_root) if self.code_root else None,
+            "task": self.task.as_json(),
+            "layer_times": self.layer_times.as_json() if self.layer_times else None, "rungs": list(self.rungs),
+            "judged_on_the_way": self.judged_on_the_way, "slot": dict(self.slot), "seeds": self.seeds,
+            "training": self.training, "look": self.look,
+        }  # fmt: skip
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "TrialPlan":
+        """The plan that `as_json` made."""
+        code, times = data["code_root"], data["layer_times"]
+        return cls(
+            number=data["number"], setting=data["setting"], seed=data["seed"], fixed=data["fixed"],
+            task=Task.from_json(data["task"]), code_root=Path(code) if code else None,
+            layer_times=LayerTimes.from_json(times) if times else None, slot=data["slot"], rungs=tuple(data["rungs"]),
+            judged_on_the_way=data["judged_on_the_way"], seeds=data["seeds"], training=data["training"],
+            look=data["look"],
+        )  # fmt: skip
 
 
 @dataclass(kw_only=True)

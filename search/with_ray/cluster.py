@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from sparsweep.search.with_ray.jobs import is_job_server
@@ -129,6 +130,16 @@ def _hush() -> None:
 
     worker._worker_logs_enabled = False
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # that a trial failed is in its record
+
+
+def wait_for_process() -> None:
+    """Returns when Ray has a process that has imported what trials need."""
+    ray.get(ray.remote(num_cpus=0)(_import_needed).remote())
+
+
+def _import_needed() -> None:
+    for name in NEEDED:
+        import_module(name)
 
 
 def slot_count(slots: Slots) -> int:

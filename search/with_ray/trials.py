@@ -10,10 +10,11 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from sparsweep.search.source import Source
 from sparsweep.search.with_ray.cluster import Slots
 from sparsweep.search.with_ray.judging import RemoteJudge, judge_of
 from sparsweep.trainables.death import Death, cause_of_death, watched
@@ -31,15 +32,6 @@ MOST_PENDING = 10_000
 """More than any cluster has slots."""
 NODE_LOST = ("is unavailable", "node has died", "node was terminated", "node is dead")
 """How Ray says that a process cannot be reached any more; of one that died alone it says `worker process has died`."""
-
-
-class Source(Protocol):
-    """Where trials come from and go to; `search.clerk.Clerk` is one."""
-
-    def next(self) -> TrialPlan | None: ...
-    def exhausted(self) -> bool: ...
-    def began(self, number: int) -> None: ...
-    def ended(self, number: int, death: Death | None = None) -> None: ...
 
 
 class PruningTrainable(tune.Trainable):  # type: ignore[misc]
@@ -73,37 +65,10 @@ class PruningTrainable(tune.Trainable):  # type: ignore[misc]
         from sparsweep.trainables.record import TrialFolder
 
         device = "cuda" if ray.get_runtime_context().get_accelerator_ids().get("GPU") else "cpu"
-        plan, folder = plan_from(self.plan), Path(self.folder)
-        most_s = (plan.seeds + (plan.look > 0)) * plan.options().time_limit
-        with contextlib.suppress(FencedError), watched(folder, most_s):
+        plan, folder = TrialPlan.from_json(self.plan), Path(self.folder)
+        with contextlib.suppress(FencedError), watched(folder, plan.longest_s()):
             run_trial(plan, TrialFolder(folder), device=device, judge=judge_of(self.judge))
         return {"done": True}
-
-
-def plan_as_json(plan: TrialPlan) -> dict[str, Any]:
-    """The plan as plain data, as it travels to a worker."""
-    return {
-        "number": plan.number, "setting": dict(plan.setting), "seed": plan.seed, "fixed": dict(plan.fixed),
-        "code_root": str(plan.code_root) if plan.code_root else None,
-        "task": plan.task.as_json(),
-        "layer_times": plan.layer_times.as_json() if plan.layer_times else None, "rungs": list(plan.rungs),
-        "judged_on_the_way": plan.judged_on_the_way, "slot": dict(plan.slot), "seeds": plan.seeds,
-        "training": plan.training, "look": plan.look,
-    }  # fmt: skip
-
-
-def plan_from(data: Mapping[str, Any]) -> TrialPlan:
-    """The plan that `plan_as_json` made."""
-    from sparsweep.trainables.measures.layer_times import LayerTimes
-    from sparsweep.trainables.tasks import Task
-
-    code, task, times = data["code_root"], Task.from_json(data["task"]), data["layer_times"]
-    return TrialPlan(
-        number=data["number"], setting=data["setting"], seed=data["seed"], fixed=data["fixed"], task=task,
-        code_root=Path(code) if code else None, layer_times=LayerTimes.from_json(times) if times else None,
-        slot=data["slot"], rungs=tuple(data["rungs"]), judged_on_the_way=data["judged_on_the_way"],
-        seeds=data["seeds"], training=data["training"], look=data["look"],
-    )  # fmt: skip
 
 
 class SourceSearcher(Searcher):  # type: ignore[misc]
@@ -111,20 +76,22 @@ class SourceSearcher(Searcher):  # type: ignore[misc]
 
     def __init__(
         self, source: Source, folder_of: Callable[[int], Path], threads: int, stop: threading.Event,
-        judge: RemoteJudge | None = None,
+        judge: RemoteJudge | None = None, room: Callable[[int], bool] = lambda at_work: True,
     ) -> None:  # fmt: skip
         super().__init__(metric=None, mode=None)
         self.source, self.folder_of, self.threads, self.stop = source, folder_of, threads, stop
-        self.judge = judge
+        self.judge, self.room = judge, room
         self.numbers: dict[str, int] = {}
 
     def suggest(self, trial_id: str) -> Any:
-        plan = self.source.next()
+        if self.stop.is_set():  # Tune, which has no trial yet, would wait for one
+            return Searcher.FINISHED
+        plan = self.source.next() if self.room(len(self.numbers)) else None
         if plan is None:
             return Searcher.FINISHED if self.source.exhausted() else None
         self.numbers[trial_id] = plan.number
         return {
-            "plan": plan_as_json(plan), "folder": str(self.folder_of(plan.number)), "threads": self.threads,
+            "plan": plan.as_json(), "folder": str(self.folder_of(plan.number)), "threads": self.threads,
             "judge": self.judge.actor if self.judge else None,
         }  # fmt: skip
 
@@ -235,9 +202,11 @@ def _driver_environment() -> Iterator[None]:
 
 def run_trials(
     source: Source, slots: Slots, folder_of: Callable[[int], Path], scratch: Path, stop: threading.Event,
-    judge: RemoteJudge | None = None,
+    judge: RemoteJudge | None = None, room: Callable[[int], bool] = lambda at_work: True,
 ) -> None:  # fmt: skip
     """Runs trials on all slots until the source is exhausted or `stop` is set.
+
+    `room` says whether there is a slot for one more beside so many of Ray's, where others hold some.
 
     Called from a thread of its own, so that Tune installs no signal handlers. All slots start at once, and so do those
     of nodes that come later (Tune's own limit is one pending trial, so a thousand slots would start one after the
@@ -246,7 +215,7 @@ def run_trials(
     needs = {"cpu": slots.cpu, **({"gpu": slots.gpu} if slots.gpu else {})}
     sys.setswitchinterval(0.001)  # Tune's thread waits for none of the driver's others longer than this
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(MOST_PENDING)
-    searcher = SourceSearcher(source, folder_of, int(slots.cpu), stop, judge)
+    searcher = SourceSearcher(source, folder_of, int(slots.cpu), stop, judge, room)
     tuner = tune.Tuner(
         tune.with_resources(PruningTrainable, needs),
         tune_config=tune.TuneConfig(

@@ -1,9 +1,8 @@
-"""A trial's plan arrives on another node as it left: all of what decides the trial's outcome."""
+"""A trial's plan arrives in another process as it left: all of what decides the trial's outcome."""
 
 from dataclasses import fields
 from pathlib import Path
 
-from sparsweep.search.with_ray.trials import plan_as_json, plan_from
 from sparsweep.trainables.measures.layer_times import Grid, LayerTimes
 from sparsweep.trainables.tasks import Task
 from sparsweep.trainables.trial import TrialPlan
@@ -29,7 +28,7 @@ PLAN = TrialPlan(
 
 
 def test_a_plan_arrives_as_it_left() -> None:
-    assert plan_from(plan_as_json(PLAN)) == PLAN
+    assert TrialPlan.from_json(PLAN.as_json()) == PLAN
 
 
 def test_every_part_of_the_plan_above_is_given() -> None:
