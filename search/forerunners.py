@@ -3,8 +3,8 @@
 A local Ray takes seconds to begin, and its processes take seconds more to import torch. The driver has imported it
 already: it forks a process for every slot, and these work on trials until Ray has a process to take over with.
 
-driver: data are loaded → fork → checks, study, Ray begins          → Ray is ready: hand over
-forerunner:                   → trial 0 → trial 2 → … → the trial that it is at → ends, its slot is Ray's
+driver: data loaded → fork → checks, study → a trial has ended: Ray begins → Ray is ready: hand over
+forerunner:                                → trial 0 → trial 2 → … → the trial it is at → ends, its slot is Ray's
 
 A forerunner is told its trials by a pipe, as JSON, and answers with a line when it has committed one. It ends when the
 pipe does, so that none outlives its driver.
@@ -101,6 +101,7 @@ class Forerunners:
     _threads: list[threading.Thread] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
     _handed_over: threading.Event = field(default_factory=threading.Event)
+    _ended_one: threading.Event = field(default_factory=threading.Event)
 
     def fork(self) -> None:
         """Makes them. What the driver has loaded by now they have too."""
@@ -124,6 +125,10 @@ class Forerunners:
     def busy(self) -> int:
         """How many slots they hold."""
         return sum(thread.is_alive() for thread in self._threads)
+
+    def has_ended_one(self) -> bool:
+        """Whether a trial has ended, or a forerunner."""
+        return self._ended_one.is_set()
 
     def hand_over(self) -> None:
         """Each ends when it is done with its present trial."""
@@ -160,7 +165,9 @@ class Forerunners:
                     source.ended(plan.number, self._death(process, folder))
                     return
                 source.ended(plan.number)
+                self._ended_one.set()
         finally:
+            self._ended_one.set()
             process.end()
 
     def _works(self, process: _Process) -> bool:

@@ -1,6 +1,6 @@
 """Run a sweep, resume a sweep.
 
-check (task, stores, name)  →  Ray starts ∥ MLflow's schema is made ∥ the first proposals, to forerunners
+check (task, stores, name)  →  the first proposals, to forerunners  →  Ray starts ∥ MLflow's schema is made
 proposals → trials → records          the records are the truth
 records → study, MLflow, progress     projections, replayed on every start
 records → delivery                    meter, frontier, test, registry, pictures: see delivery.py
@@ -25,7 +25,7 @@ from sparsweep.search.budget import Account
 from sparsweep.search.catalogue import catalogue
 from sparsweep.search.clerk import Clerk
 from sparsweep.search.curve import AXES, LOOKED_UP, search_axes
-from sparsweep.search.delivery import Delivered, Run, deliver
+from sparsweep.search.delivery import Delivered, deliver
 from sparsweep.search.first_rows import first_rows
 from sparsweep.search.forerunners import Forerunners, forerunner_count
 from sparsweep.search.hindrances import Watch
@@ -63,6 +63,10 @@ STOP_GRACE_S = 15.0
 """How long a stop waits for the slots to end before Ray is shut down over them."""
 
 
+RAY_AT_LATEST_S = 60.0
+"""After so long Ray begins although no trial has ended yet: that it cannot is to be known soon."""
+EVERY_STEP_S = 0.2
+"""How often the driver looks about while others work."""
 RECOUNT_S = 2.0
 """How often the nodes are counted."""
 
@@ -194,7 +198,7 @@ def check(job: Job, loaded: Callable[[], None] = lambda: None) -> None:
 
 
 def _run(job: Job, engine: "Engine", progress: Progress, lease: Lease) -> Delivered:
-    projector = Projector(open_ledger=lambda: _Ledger(job, engine.near_store), say=progress.say, fence=lease.check)
+    projector = Projector(open_ledger=lambda: _Ledger(job, engine), say=progress.say, fence=lease.check)
     proposals = _proposals(job, progress, projector)
     proposals.fence = lease.check
     if job.looks_up:
@@ -323,12 +327,13 @@ def _fitting(rows: Sequence[Row], method: str, space: Space) -> Sequence[Row]:
 class _Ledger:
     """Both projections of a record: its MLflow run, and its points in the second study."""
 
-    def __init__(self, job: Job, near_store: Run) -> None:
+    def __init__(self, job: Job, engine: "Engine") -> None:
+        engine.settled.wait()
         with_mlflow.prepare_store(job.tracking_uri)
         self.job = job
 
         def put(run_id: str, files: Mapping[str, bytes]) -> None:
-            near_store(put_files, (job.tracking_uri, run_id, files))
+            engine.near_store(put_files, (job.tracking_uri, run_id, files))
 
         self.ledger = with_mlflow.Ledger.open(
             tracking_uri=job.tracking_uri, artifact_root=artifact_root(job), facts=facts_of(job), put=put
@@ -377,6 +382,11 @@ class Engine:
 
     stopped = False
 
+    def __init__(self) -> None:
+        self.settled = threading.Event()
+        """Set once it imports nothing more: two threads that import packages like Ray and MLflow may wait for each
+        other."""
+
     def begin(self, proposals: Proposals, progress: Progress) -> None:
         """What can be set to work at once is."""
 
@@ -398,6 +408,9 @@ class Engine:
 class InlineEngine(Engine):
     """Trials in this process, one after the other, with plain tracebacks: for debugging, and for a seeded repeat."""
 
+    def begin(self, proposals: Proposals, progress: Progress) -> None:
+        self.settled.set()
+
     def run(self, proposals: Proposals, progress: Progress) -> None:
         try:
             while (plan := proposals.next()) is not None:
@@ -417,6 +430,7 @@ class RayEngine(Engine):
     """Trials on Ray: this machine's, or a cluster's; the first ones by forerunners, if there are any."""
 
     def __init__(self, job: Job, forerunners: Forerunners) -> None:
+        super().__init__()
         self.job, self.forerunners = job, forerunners
         self.stop = threading.Event()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="ray")
@@ -441,17 +455,17 @@ class RayEngine(Engine):
 
         if self._started is None:
             self._started = self._worker.submit(with_ray.start, self.slots)
+            self.settled.set()
         return self._started
 
     def begin(self, proposals: Proposals, progress: Progress) -> None:
-        """Has the forerunners work, for whom only the first proposals are needed, and Ray begin."""
+        """Has the forerunners work, for whom only the first proposals are needed."""
         if self.forerunners.count:
             progress.slots = self.forerunners.count
         proposals.ahead = self.forerunners.count + 1
         self.clerk = Clerk(proposals, progress.say)
         self.clerk.start()
         self.forerunners.begin(self.clerk, lambda number: proposals.store.folder(number).path, self.stop)
-        self.ray()
 
     def run(self, proposals: Proposals, progress: Progress) -> None:
         """Forerunners and Tune work in threads; this one looks on, so that Ctrl-C is ours."""
@@ -466,10 +480,15 @@ class RayEngine(Engine):
 
         onlooker, looked = Onlooker(proposals.store), -math.inf
         thread = threading.Thread(target=work, name="tune", daemon=True)
-        thread.start()
         try:
-            while thread.is_alive():
-                thread.join(0.2)
+            while not stop.is_set() or thread.is_alive():
+                if self._started is None and self._ray_is_wanted(progress):
+                    self.ray()
+                if self._started is not None and thread.ident is None:
+                    thread.start()
+                if thread.ident is not None and not thread.is_alive():
+                    break
+                time.sleep(EVERY_STEP_S)
                 if self._slots is not None:
                     self._count_slots(proposals, progress)
                 if (running := clerk.running()) or self._slots is not None:
@@ -484,13 +503,19 @@ class RayEngine(Engine):
             self.stopped = True
             stop.set()
             progress.say("stopping; what finished is kept")
-            thread.join(STOP_GRACE_S)
+            if thread.ident is not None:
+                thread.join(STOP_GRACE_S)
+        self.settled.set()
         self.forerunners.end()
         clerk.close()
         with suppress(OSError):
             progress.found(onlooker.look(proposals.store.unfinished()))
         if faults and not self.stopped:
             raise faults[0]
+
+    def _ray_is_wanted(self, progress: Progress) -> bool:
+        """Its beginning would take processors from the first trials, so it waits for the end of one."""
+        return self.forerunners.has_ended_one() or time.monotonic() - progress.began > RAY_AT_LATEST_S
 
     def _tune(self, proposals: Proposals, progress: Progress) -> None:
         """Waits for Ray and has it run what the forerunners leave. Raises ValueError where it can run nothing."""
