@@ -25,7 +25,7 @@ from sparsweep.search.budget import Account
 from sparsweep.search.catalogue import catalogue
 from sparsweep.search.clerk import Clerk
 from sparsweep.search.curve import AXES, LOOKED_UP, search_axes
-from sparsweep.search.delivery import Delivered, deliver
+from sparsweep.search.delivery import Delivered, Run, deliver
 from sparsweep.search.first_rows import first_rows
 from sparsweep.search.forerunners import Forerunners, forerunner_count
 from sparsweep.search.hindrances import Watch
@@ -198,7 +198,11 @@ def check(job: Job, loaded: Callable[[], None] = lambda: None) -> None:
 
 
 def _run(job: Job, engine: "Engine", progress: Progress, lease: Lease) -> Delivered:
-    projector = Projector(open_ledger=lambda: _Ledger(job, engine), say=progress.say, fence=lease.check)
+    def open_ledger() -> _Ledger:
+        engine.settled.wait()
+        return _Ledger(job, engine.near_store)
+
+    projector = Projector(open_ledger=open_ledger, say=progress.say, fence=lease.check)
     proposals = _proposals(job, progress, projector)
     proposals.fence = lease.check
     if job.looks_up:
@@ -327,13 +331,12 @@ def _fitting(rows: Sequence[Row], method: str, space: Space) -> Sequence[Row]:
 class _Ledger:
     """Both projections of a record: its MLflow run, and its points in the second study."""
 
-    def __init__(self, job: Job, engine: "Engine") -> None:
-        engine.settled.wait()
+    def __init__(self, job: Job, near_store: Run) -> None:
         with_mlflow.prepare_store(job.tracking_uri)
         self.job = job
 
         def put(run_id: str, files: Mapping[str, bytes]) -> None:
-            engine.near_store(put_files, (job.tracking_uri, run_id, files))
+            near_store(put_files, (job.tracking_uri, run_id, files))
 
         self.ledger = with_mlflow.Ledger.open(
             tracking_uri=job.tracking_uri, artifact_root=artifact_root(job), facts=facts_of(job), put=put

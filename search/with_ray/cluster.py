@@ -5,7 +5,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 from sparsweep.search.with_ray.jobs import is_job_server
@@ -138,8 +137,11 @@ def wait_for_process() -> None:
 
 
 def _import_needed() -> None:
-    for name in NEEDED:
-        import_module(name)
+    """What NEEDED names."""
+    import torch._dynamo  # noqa: F401
+
+    import sparsweep.search.with_ray.trials
+    import sparsweep.trainables.attempt  # noqa: F401
 
 
 def slot_count(slots: Slots) -> int:

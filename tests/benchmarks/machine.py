@@ -1,8 +1,10 @@
 """What the figures were measured on; no name and no path of the machine is told."""
 
 import os
+import time
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import psutil
@@ -23,6 +25,30 @@ def machine() -> dict[str, Any]:
         "load before (1 min)": f"{os.getloadavg()[0]:.1f}",
         "versions": ", ".join(f"{name} {text}" for name, text in versions.items()),
     }
+
+
+def pace_ms() -> float:
+    """Milliseconds that a fixed piece of work takes now on one core, half interpreter, half matrix products: machines
+    of one name differ, and one that is shared is not always as fast. The median of five."""
+    import torch
+
+    matrix = torch.ones(512, 512)
+
+    def once() -> float:
+        began = time.thread_time()
+        total = 0
+        for number in range(500_000):
+            total += number
+        for _ in range(8):
+            torch.mm(matrix, matrix)
+        return (time.thread_time() - began) * 1e3
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return median(once() for _ in range(5))
+    finally:
+        torch.set_num_threads(threads)
 
 
 def quiet_environment(**more: str) -> dict[str, str]:

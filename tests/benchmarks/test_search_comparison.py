@@ -27,7 +27,7 @@ from tests.benchmarks.search.running import Outcome
 def run(contender: str, seed: int, *points: tuple[float, float, float]) -> Run:
     """All points lie on the front, and lose a tenth of their accuracy on the test set."""
     front = tuple((accuracy, removed, 0.9 * accuracy) for _, accuracy, removed in points)
-    return Run(contender=contender, seed=seed, points=points, front=front, load_before=0.1)
+    return Run(contender=contender, seed=seed, points=points, front=front, load_before=0.1, pace_ms=40)
 
 
 OURS = [run("sparsweep", seed, (first_s, 0.9, 0.6), (40.0, 0.8, 0.9)) for seed, first_s in enumerate((5.0, 6.0, 9.0))]
@@ -66,7 +66,7 @@ def test_ours_may_never_get_there() -> None:
 
 def test_volume_on_the_test_set_is_of_the_claimed_front_alone() -> None:
     assert volume_on_test(OPTUNA[2]) == pytest.approx(0.9 * 0.5)
-    falls = Run(contender="x", seed=0, points=(), front=((0.9, 0.5, 0.4), (0.5, 0.9, 0.5)), load_before=0)
+    falls = Run(contender="x", seed=0, points=(), front=((0.9, 0.5, 0.4), (0.5, 0.9, 0.5)), load_before=0, pace_ms=40)
     assert volume_on_test(falls) == pytest.approx(0.5 * 0.9)
 
 

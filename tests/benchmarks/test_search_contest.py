@@ -15,6 +15,7 @@ from sparsweep.search.catalogue import catalogue
 from sparsweep.search.dominance import volume
 from sparsweep.spaces.load import presets, read_sweep
 from sparsweep.spaces.space import Choice, Float, Int, Knob, Space
+from sparsweep.spaces.sweep_file import Resources
 from sparsweep.trainables.attempt import Attempt, run_trial
 from sparsweep.trainables.record import TrialStore
 from sparsweep.trainables.tasks import Task
@@ -45,6 +46,7 @@ from tests.benchmarks.search.contest import (
 from tests.benchmarks.search.one_run import points_of_peer, points_of_sweep, with_test_accuracy
 from tests.benchmarks.search.one_trial import begun, by_epoch, one_point, whole_descent
 from tests.benchmarks.search.over_time import Curve, front_of
+from tests.benchmarks.search.without_forerunners import none_forked
 from tests.benchmarks.search.without_reuse import config
 
 SPACE = Space(
@@ -231,6 +233,15 @@ def test_without_reuse_it_is_the_same_command_with_one_setting_of_ray_s_otherwis
     assert command[3:] == plain[1:]
     assert config(reuse_actors=True, num_samples=3).reuse_actors is False
     assert config(reuse_actors=True, num_samples=3).num_samples == 3
+
+
+def test_without_forerunners_it_is_the_same_command(tmp_path: Path) -> None:
+    start = Start(preset="digits", minutes=0.5, data_root=None, syne_tune=None)
+    ablation = next(each for each in ABLATIONS if each.name == "no-forerunners")
+    command, plain = (command_of(each, contest_of(tmp_path), start) for each in (ablation, OURS))
+    assert command[1:4] == ["-m", "tests.benchmarks.search.without_forerunners", "run"]
+    assert command[3:] == plain[1:]
+    assert none_forked(Resources()) == 0
 
 
 def test_without_known_good_settings_a_sweep_begins_with_what_its_sampler_draws(tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ from tests.benchmarks.search.contenders import CONTENDERS
 from tests.benchmarks.search.kept import Run, Shelf, digest, fingerprint
 from tests.benchmarks.search.running import turned
 
-RUN = Run(contender="optuna", seed=3, points=((5.5, 0.9, 0.5),), front=((0.9, 0.5, 0.88),), load_before=0.25)
+RUN = Run(
+    contender="optuna", seed=3, points=((5.5, 0.9, 0.5),), front=((0.9, 0.5, 0.88),), load_before=0.25, pace_ms=40.5
+)  # fmt: skip
 SETTINGS = {"task": "digits", "minutes": 2.0, "slots": 2}
 
 

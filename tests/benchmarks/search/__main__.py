@@ -110,7 +110,8 @@ def tell(benchmark: Benchmark, outcome: Outcome, *, command: str) -> int:
     head, lines = headers(told_at(benchmark.end_s)), lines_of(found, outcome.missing)
     judged = verdicts(found, benchmark.contenders, benchmark.end_s, saturates=SATURATES[benchmark.preset])
     said = [text if met is None else f"{text}: {'met' if met else 'MISSED'}" for text, met in judged]
-    notes = remarks(benchmark.contenders, outcome.missing, benchmark.axis, benchmark.slots)
+    paces = [run.pace_ms for runs in outcome.runs.values() for run in runs]
+    notes = remarks(benchmark.contenders, outcome.missing, benchmark.axis, benchmark.slots, paces)
     print("\n".join([lines_as_text(head, lines, left=1), "", *said, *([""] if said else []), *notes]))
     here = {contender.name for contender in benchmark.contenders}
     ablations = here >= set(field(benchmark.preset, ablations=True))
@@ -120,7 +121,7 @@ def tell(benchmark: Benchmark, outcome: Outcome, *, command: str) -> int:
     page = RESULTS / f"search-{benchmark.preset}{'-ablations' if ablations else ''}.md"
     page.write_text(as_markdown(title, command, benchmark.found_on, head, lines, [*said, *notes]))
     settings = {name: getattr(benchmark, name) for name in ("preset", "axis", "minutes", "seeds", "slots")}
-    figures = as_json(found, outcome.missing, {**settings, "machine": dict(benchmark.found_on)})
+    figures = as_json(found, outcome.missing, {**settings, "machine": dict(benchmark.found_on), "paces_ms": paces})
     page.with_suffix(".json").write_text(json.dumps(figures, indent=1) + "\n")
     curves = {s.name: [Curve.of(run.points, benchmark.end_s) for run in outcome.runs[s.name]] for s in found}
     save_picture(curves, benchmark.end_s, title, page.with_suffix(".png"))

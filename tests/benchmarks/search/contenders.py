@@ -85,7 +85,8 @@ ABLATIONS = (
     _ablation("sampler-nsga2", "NSGA-II instead of TPE", sampler={"name": "nsga2"}),
     _ablation("method-random", "random filters or weights cut instead of the method", methods=["random"], space=None),
     _ablation("no-known-good", "no setting that is known to be good to begin with", wrapper="without_known_good"),
-    _ablation("no-reuse", "a new process for every trial", wrapper="without_reuse"),
+    _ablation("no-forerunners", "no trial begun before Ray is there", wrapper="without_forerunners"),
+    _ablation("no-reuse", "a new process for every trial, and none before Ray is there", wrapper="without_reuse"),
     _ablation("inline", "trials in the driver's process, without Ray: one slot", "--inline"),
 )
 """Sweep-file overrides by name: one more row is one more ablation."""

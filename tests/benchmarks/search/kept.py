@@ -26,6 +26,8 @@ class Run:
     """Accuracy, share removed and test accuracy of the points that no other dominates."""
     load_before: float
     """Processes that wanted a core in the minute before."""
+    pace_ms: float
+    """Of the machine just before (`machine.pace_ms`)."""
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:

@@ -15,7 +15,7 @@ from sparsweep.trainables.compact.architecture import load_network
 from sparsweep.trainables.measures.accuracy import accuracy
 from sparsweep.trainables.record import TrialStore
 from sparsweep.trainables.tasks import Task
-from tests.benchmarks.machine import quiet_environment, root
+from tests.benchmarks.machine import pace_ms, quiet_environment, root
 from tests.benchmarks.search.contenders import Contender, Start, command_of
 from tests.benchmarks.search.contest import Contest
 from tests.benchmarks.search.family import Family
@@ -55,14 +55,14 @@ def run(contender: Contender, contest_in: Callable[[Path], Contest], start: Star
     Raises:
         FailedRunError: it ended with a fault.
     """
-    load = os.getloadavg()[0]
+    load, pace = os.getloadavg()[0], pace_ms()
     with _folder() as folder:
         contest = contest_in(folder)
         prompt = _work(contender, contest, start, tick)
         read = points_of_sweep if contender.module is None else points_of_peer
         found = [point for point in read(contest, prompt) if point.at_s <= 60 * start.minutes]
         return Run(
-            contender=contender.name, seed=contest.seed, load_before=round(load, 2),
+            contender=contender.name, seed=contest.seed, load_before=round(load, 2), pace_ms=round(pace, 1),
             points=tuple((round(p.at_s, 3), p.accuracy, p.removed) for p in found),
             front=tuple(with_test_accuracy(found, Task.from_json(contest.task))),
         )  # fmt: skip

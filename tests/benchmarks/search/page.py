@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from statistics import median
 from typing import Any
 
 from tests.benchmarks.search.comparison import FULL_SEEDS, Standing, best_alternative, target_share
@@ -117,8 +118,10 @@ def _finite(seconds: float | None) -> float | None:
     return None if seconds is None or math.isinf(seconds) else seconds
 
 
-def remarks(contenders: Sequence[Contender], missing: Mapping[str, str], axis: str, slots: int) -> list[str]:
-    """What is to be known."""
+def remarks(
+    contenders: Sequence[Contender], missing: Mapping[str, str], axis: str, slots: int, paces_ms: Sequence[float]
+) -> list[str]:  # fmt: skip
+    """What is to be known; `paces_ms` are those of the machine before each run."""
     return [
         f"Hypervolume of validation accuracy x {AXIS_WORDS[axis]}; reference 0, 0. Median and quartiles over seeds.",
         f"Everybody has the preset's network, data, epochs, options and space, {slots} slots of one thread, the same "
@@ -130,6 +133,8 @@ def remarks(contenders: Sequence[Contender], missing: Mapping[str, str], axis: s
         "ours has its end after: median over the seeds of when sparsweep had the contender's median at the end.",
         "p: one-sided Mann-Whitney of the values at the end, ours against the contender's; p, test: of those on the "
         f"test set. With {FULL_SEEDS} seeds each it is 0.0040 at best.",
+        f"A fixed piece of work took {min(paces_ms):.0f} to {max(paces_ms):.0f} ms before the runs (median "
+        f"{median(paces_ms):.0f}): machines of this processor's name differ, and so does one that is shared.",
         *(f"{c.name}: {c.about}." for c in contenders),
         *(f"{name} did not run, or not always: {' '.join(reason.split())}" for name, reason in missing.items()),
     ]

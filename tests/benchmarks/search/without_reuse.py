@@ -1,4 +1,5 @@
-"""`sparsweep` as it is, but for one thing: Ray begins a process for every trial. An ablation, no part of the product.
+"""`sparsweep` as it is, but that Ray begins a process for every trial, and none begins before Ray. An ablation, no part
+of the product.
 
 python -m tests.benchmarks.search.without_reuse run digits
 """
@@ -8,7 +9,9 @@ from typing import Any
 
 from ray import tune
 
+from sparsweep.search import sweep
 from sparsweep.search.cli import main
+from tests.benchmarks.search.without_forerunners import none_forked
 
 TuneConfig = tune.TuneConfig
 
@@ -19,5 +22,5 @@ def config(**given: Any) -> Any:
 
 
 if __name__ == "__main__":
-    tune.TuneConfig = config
+    tune.TuneConfig, sweep.forerunner_count = config, none_forked
     sys.exit(main())
