@@ -51,7 +51,14 @@ from sparsweep.trainables.measures.layer_times import LayerTimes
 from sparsweep.trainables.methods import method_of
 from sparsweep.trainables.own_code import is_own
 from sparsweep.trainables.point import by_training
-from sparsweep.trainables.record import StorageFullError, TrialRecord, TrialStore, read_whole, write_atomically
+from sparsweep.trainables.record import (
+    StorageFullError,
+    TrialRecord,
+    TrialStore,
+    check_room,
+    read_whole,
+    write_atomically,
+)
 from sparsweep.trainables.tasks import Task
 
 if TYPE_CHECKING:
@@ -67,6 +74,8 @@ RAY_AT_LATEST_S = 60.0
 """After so long Ray begins although no trial has ended yet: that it cannot is to be known soon."""
 EVERY_STEP_S = 0.2
 """How often the driver looks about while others work."""
+ROOM_EVERY_S = 1.0
+"""How often a full disk is looked at."""
 RECOUNT_S = 2.0
 """How often the nodes are counted."""
 
@@ -485,6 +494,8 @@ class RayEngine(Engine):
         thread = threading.Thread(target=work, name="tune", daemon=True)
         try:
             while not stop.is_set() or thread.is_alive():
+                if self._started is None and clerk.exhausted() and not self.forerunners.busy():
+                    break
                 if self._started is None and self._ray_is_wanted(progress):
                     self.ray()
                 if self._started is not None and thread.ident is None:
@@ -508,13 +519,13 @@ class RayEngine(Engine):
             progress.say("stopping; what finished is kept")
             if thread.ident is not None:
                 thread.join(STOP_GRACE_S)
-        self.settled.set()
         self.forerunners.end()
         clerk.close()
         with suppress(OSError):
             progress.found(onlooker.look(proposals.store.unfinished()))
         if faults and not self.stopped:
             raise faults[0]
+        self.settled.set()
 
     def _ray_is_wanted(self, progress: Progress) -> bool:
         """Its beginning would take processors from the first trials, so it waits for the end of one."""
@@ -537,6 +548,7 @@ class RayEngine(Engine):
             proposals.judge = judge = with_ray.remote_judge(proposals.judge)
         if self.forerunners.busy() and not self.stop.is_set():
             with_ray.wait_for_process()
+        self._await_room()
         self.forerunners.hand_over()
 
         def room(at_work: int) -> bool:
@@ -547,6 +559,16 @@ class RayEngine(Engine):
             self.clerk, self.slots, lambda number: proposals.store.folder(number).path, self.job.folder.path / "ray",
             self.stop, judge, room,
         )  # fmt: skip
+
+    def _await_room(self) -> None:
+        """Tune does not begin on a full disk; that it is full is told by the clerk, which waits too."""
+        while not self.stop.is_set():
+            try:
+                check_room(self.job.folder.path)
+            except OSError:
+                time.sleep(ROOM_EVERY_S)
+            else:
+                return
 
     def _refuse_cluster(self, say: Callable[[str], None]) -> None:
         """Everything about a cluster that would go wrong later. Raises ValueError; an open cluster is only told of."""

@@ -2,12 +2,14 @@
 
 import random
 import signal
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 from sparsweep.search.lease import STALE_S
 from tests.chaos.agreement import agree
-from tests.chaos.drivers import PATIENCE_S, SMALL, sweep_in, until
+from tests.chaos.drivers import PATIENCE_S, SMALL, Driver, sweep_in, until
 from tests.chaos.outcome import Findings, Outcome
 from tests.chaos.processes import end_all, gone
 
@@ -68,6 +70,27 @@ def two_drivers(folder: Path) -> Outcome:
     return findings.outcome()
 
 
+def _suspend_between_writes(driver: Driver, home: Path) -> None:
+    """Not in the middle of one: SQLite, unlike a server, leaves a suspended process its lock, and nobody can go on."""
+    while True:
+        driver.send(signal.SIGSTOP)
+        if not any(_locked(file) for file in home.glob("*.db")):
+            return
+        driver.send(signal.SIGCONT)
+        time.sleep(0.5)
+
+
+def _locked(file: Path) -> bool:
+    """Whether another process is in the middle of writing to the database."""
+    with closing(sqlite3.connect(file, timeout=0.1, isolation_level=None)) as database:
+        try:
+            database.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return True
+        database.execute("ROLLBACK")
+        return False
+
+
 def driver_suspended(folder: Path) -> Outcome:
     """SIGSTOP to the driver alone: its Ray works on, as that of a driver cut off from everything would."""
     findings = Findings(
@@ -79,7 +102,7 @@ def driver_suspended(folder: Path) -> Outcome:
         old = sweep.begin("--trials", str(trials))
         sweep.wait_for(2, old)
         family = old.family()
-        old.send(signal.SIGSTOP)
+        _suspend_between_writes(old, sweep.home)
         stopped = time.monotonic()
         code, text = sweep.run("resume", "small")
         findings.must("a resume at once is refused", code == 2 and "is being run by" in text, text)
