@@ -9,6 +9,7 @@ records → delivery                    meter, frontier, test, registry, picture
 import json
 import math
 import os
+import shutil
 import signal
 import threading
 import time
@@ -72,6 +73,8 @@ STOP_GRACE_S = 15.0
 
 RAY_AT_LATEST_S = 60.0
 """After so long Ray begins although no trial has ended yet: that it cannot is to be known soon."""
+PROCESSES_WITHIN_S = 120.0
+"""How long Ray's first processes have to import what trials need, while forerunners work."""
 EVERY_STEP_S = 0.2
 """How often the driver looks about while others work."""
 ROOM_EVERY_S = 1.0
@@ -445,6 +448,8 @@ class RayEngine(Engine):
         super().__init__()
         self.job, self.forerunners = job, forerunners
         self.stop = threading.Event()
+        self._scratch = job.folder.path / "ray"
+        self._signs = self._scratch / "ready"
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="ray")
         self._started: Future[None] | None = None
         self._released = False
@@ -466,7 +471,7 @@ class RayEngine(Engine):
         from sparsweep.search import with_ray
 
         if self._started is None:
-            self._started = self._worker.submit(with_ray.start, self.slots)
+            self._started = self._worker.submit(with_ray.start, self.slots, self._signs if self.forerunners.count else None)
             self.settled.set()
         return self._started
 
@@ -546,18 +551,19 @@ class RayEngine(Engine):
         judge = None
         if isinstance(proposals.judge, Forgiving):
             proposals.judge = judge = with_ray.remote_judge(proposals.judge)
-        if self.forerunners.busy() and not self.stop.is_set():
-            with_ray.wait_for_process()
+        with_ray.await_signs(
+            self._signs, min(progress.slots, os.cpu_count() or 1), PROCESSES_WITHIN_S,
+            needless=lambda: self.stop.is_set() or not self.forerunners.busy(),
+        )  # fmt: skip
         self._await_room()
         self.forerunners.hand_over()
 
         def room(at_work: int) -> bool:
-            elsewhere = self.forerunners.busy()
-            return elsewhere == 0 or at_work + elsewhere < progress.slots
+            return at_work + self.forerunners.busy() < max(progress.slots, self.slots.wished)
 
         with_ray.run_trials(
-            self.clerk, self.slots, lambda number: proposals.store.folder(number).path, self.job.folder.path / "ray",
-            self.stop, judge, room,
+            self.clerk, self.slots, lambda number: proposals.store.folder(number).path, self._scratch, self.stop, room,
+            judge,
         )  # fmt: skip
 
     def _await_room(self) -> None:
@@ -624,6 +630,7 @@ class RayEngine(Engine):
     def close(self) -> None:
         self._shut_down()
         self._worker.shutdown(wait=True)
+        shutil.rmtree(self._scratch, ignore_errors=True)
 
 
 @contextmanager

@@ -5,10 +5,12 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sparsweep.search.with_ray.jobs import is_job_server
 from sparsweep.search.with_ray.quiet import settle
+from sparsweep.search.with_ray.ready import SIGNS
 
 settle()
 
@@ -19,8 +21,12 @@ STORE = "artifact_store"
 STORED_WITHIN_S = 900.0
 """How long one upload may take, waiting for such a node included."""
 PRELOAD = "RAY_preload_python_modules"
-NEEDED = ("torch._dynamo", "sparsweep.search.with_ray.trials", "sparsweep.trainables.attempt")
-"""Modules that take seconds to import: Tune and torch, and the part of torch that its first optimizer asks for."""
+NEEDED = (
+    "torch._dynamo", "sparsweep.search.with_ray.trials", "sparsweep.trainables.attempt",
+    "sparsweep.search.with_ray.ready",
+)  # fmt: skip
+"""Modules that take seconds to import: Tune and torch, and the part of torch that its first optimizer asks for. The
+last one says that they are imported."""
 PATIENT = {"RAY_idle_worker_killing_time_threshold_ms": "120000"}
 """Tune reserves processors before it asks for processes, and Ray ends those that idle where no processor is free."""
 ANSWER_S = 60.0
@@ -39,8 +45,12 @@ class Slots:
     """How many slots are asked for where the cluster can grow; 0 takes what there is."""
 
 
-def start(slots: Slots) -> None:
+def start(slots: Slots, signs: Path | None = None) -> None:
     """Starts a local Ray on loopback, or joins the cluster at `slots.address`.
+
+    Args:
+        signs: A folder in which the processes that a local Ray begins with say that they have imported what trials
+            need (see `ready`).
 
     Raises:
         ValueError: nobody answers at the address, or it is a job server's.
@@ -55,7 +65,7 @@ def start(slots: Slots) -> None:
         {"num_cpus": max(os.cpu_count() or 1, 1), "object_store_memory": 256 * 2**20} if slots.address is None else {}
     )
     try:
-        with _as_local(slots) if slots.address is None else nullcontext():
+        with _as_local(slots, signs) if slots.address is None else nullcontext():
             ray.init(
                 address=slots.address or "local", log_to_driver=False, logging_level="ERROR", configure_logging=True,
                 **quiet, **cpus,
@@ -77,8 +87,8 @@ def start(slots: Slots) -> None:
 
 
 @contextmanager
-def _as_local(slots: Slots) -> Iterator[None]:
-    with _on_loopback(), _preloaded(slots):
+def _as_local(slots: Slots, signs: Path | None) -> Iterator[None]:
+    with _on_loopback(), _preloaded(slots, signs):
         yield
 
 
@@ -102,7 +112,7 @@ def _on_loopback() -> Iterator[None]:
 
 
 @contextmanager
-def _preloaded(slots: Slots) -> Iterator[None]:
+def _preloaded(slots: Slots, signs: Path | None = None) -> Iterator[None]:
     """Has the idle processes that a local Ray begins with import what trials need while the driver is not ready yet.
 
     Ray begins with one a processor: only where a trial takes one processor will each of them get a trial.
@@ -112,6 +122,9 @@ def _preloaded(slots: Slots) -> Iterator[None]:
         return
     wanted = {name: value for name, value in PATIENT.items() if name not in os.environ}
     wanted[PRELOAD] = ",".join(NEEDED)
+    if signs is not None:
+        signs.mkdir(parents=True, exist_ok=True)
+        wanted[SIGNS] = str(signs)
     os.environ.update(wanted)
     try:
         yield
@@ -129,19 +142,6 @@ def _hush() -> None:
 
     worker._worker_logs_enabled = False
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # that a trial failed is in its record
-
-
-def wait_for_process() -> None:
-    """Returns when Ray has a process that has imported what trials need."""
-    ray.get(ray.remote(num_cpus=0)(_import_needed).remote())
-
-
-def _import_needed() -> None:
-    """What NEEDED names."""
-    import torch._dynamo  # noqa: F401
-
-    import sparsweep.search.with_ray.trials
-    import sparsweep.trainables.attempt  # noqa: F401
 
 
 def slot_count(slots: Slots) -> int:

@@ -30,6 +30,10 @@ from ray.tune.stopper import Stopper
 
 MOST_PENDING = 10_000
 """More than any cluster has slots."""
+SLEEP_S = 1.0
+"""How long Tune sleeps between two questions where no trial is at work."""
+LOOK_S = 0.01
+"""How often it is looked meanwhile whether a trial is ready."""
 NODE_LOST = ("is unavailable", "node has died", "node was terminated", "node is dead")
 """How Ray says that a process cannot be reached any more; of one that died alone it says `worker process has died`."""
 
@@ -76,7 +80,7 @@ class SourceSearcher(Searcher):  # type: ignore[misc]
 
     def __init__(
         self, source: Source, folder_of: Callable[[int], Path], threads: int, stop: threading.Event,
-        judge: RemoteJudge | None = None, room: Callable[[int], bool] = lambda at_work: True,
+        room: Callable[[int], bool], judge: RemoteJudge | None = None,
     ) -> None:  # fmt: skip
         super().__init__(metric=None, mode=None)
         self.source, self.folder_of, self.threads, self.stop = source, folder_of, threads, stop
@@ -86,7 +90,7 @@ class SourceSearcher(Searcher):  # type: ignore[misc]
     def suggest(self, trial_id: str) -> Any:
         if self.stop.is_set():  # Tune, which has no trial yet, would wait for one
             return Searcher.FINISHED
-        plan = self.source.next() if self.room(len(self.numbers)) else None
+        plan = self._next()
         if plan is None:
             return Searcher.FINISHED if self.source.exhausted() else None
         self.numbers[trial_id] = plan.number
@@ -94,6 +98,16 @@ class SourceSearcher(Searcher):  # type: ignore[misc]
             "plan": plan.as_json(), "folder": str(self.folder_of(plan.number)), "threads": self.threads,
             "judge": self.judge.actor if self.judge else None,
         }  # fmt: skip
+
+    def _next(self) -> TrialPlan | None:
+        """The next trial, if there is a slot for it; where no trial is at work it is waited for, since Tune would sleep
+        for a second before it asked again."""
+        until = time.monotonic() + (0 if self.numbers else SLEEP_S)
+        while self.room(len(self.numbers)):
+            plan = self.source.next()
+            if plan or time.monotonic() >= until or self.source.exhausted() or self.stop.wait(LOOK_S):
+                return plan
+        return None
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         if not error and (number := self.numbers.pop(trial_id, None)) is not None:
@@ -202,20 +216,22 @@ def _driver_environment() -> Iterator[None]:
 
 def run_trials(
     source: Source, slots: Slots, folder_of: Callable[[int], Path], scratch: Path, stop: threading.Event,
-    judge: RemoteJudge | None = None, room: Callable[[int], bool] = lambda at_work: True,
+    room: Callable[[int], bool], judge: RemoteJudge | None = None,
 ) -> None:  # fmt: skip
     """Runs trials on all slots until the source is exhausted or `stop` is set.
 
-    `room` says whether there is a slot for one more beside so many of Ray's, where others hold some.
+    `room` says whether there is a slot for one more beside so many of Ray's. None is to be given to Tune ahead of its
+    slot: when a trial ends, Tune gives its process to any that has none yet, and ends the process that this one's had
+    begun with, be it about to be ready. With trials shorter than a process takes to begin, a slot may never get one.
 
     Called from a thread of its own, so that Tune installs no signal handlers. All slots start at once, and so do those
     of nodes that come later (Tune's own limit is one pending trial, so a thousand slots would start one after the
-    other); how far ahead of the slots trials are proposed is the source's business.
+    other).
     """
     needs = {"cpu": slots.cpu, **({"gpu": slots.gpu} if slots.gpu else {})}
     sys.setswitchinterval(0.001)  # Tune's thread waits for none of the driver's others longer than this
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(MOST_PENDING)
-    searcher = SourceSearcher(source, folder_of, int(slots.cpu), stop, judge, room)
+    searcher = SourceSearcher(source, folder_of, int(slots.cpu), stop, room, judge)
     tuner = tune.Tuner(
         tune.with_resources(PruningTrainable, needs),
         tune_config=tune.TuneConfig(

@@ -23,7 +23,7 @@ from ray.tune.execution import class_cache
 folder = Path(sys.argv[1])
 store = TrialStore(folder / "trials")
 slots = with_ray.Slots(cpu=1, gpu=0, address=None)
-with_ray.start(slots)
+with_ray.start(slots, folder / "ready")
 me, titles, ran, over = psutil.Process(), {}, [], threading.Event()
 
 def look():
@@ -40,16 +40,14 @@ def idle():
     look()
     return {pid for pid, names in titles.items() if "ray::IDLE" in names}
 
-until = time.time() + 60
-while len(idle()) < with_ray.slot_count(slots) and time.time() < until:
-    time.sleep(0.1)
+with_ray.await_signs(folder / "ready", with_ray.slot_count(slots), 60, lambda: False)
 begun = idle()
+signs = sorted(int(sign.name) for sign in (folder / "ready").iterdir())
 
 class Five:
     numbers, given, events = iter(range(5)), 0, []
     def next(self):
-        out = sum((what == "given") - (what == "ended") for what, _ in self.events)
-        number = None if out > with_ray.slot_count(slots) else next(self.numbers, None)  # one ahead, as in a sweep
+        number = next(self.numbers, None)
         if number is None:
             return None
         self.given += 1
@@ -72,11 +70,14 @@ def watch():
 
 watching = threading.Thread(target=watch)
 watching.start()
-with_ray.run_trials(Five(), slots, lambda n: store.folder(n).path, folder / "ray", threading.Event())
+with_ray.run_trials(
+    Five(), slots, lambda n: store.folder(n).path, folder / "ray", threading.Event(),
+    room=lambda at_work: at_work < with_ray.slot_count(slots),
+)
 over.set()
 watching.join()
 print(json.dumps({
-    "begun": sorted(begun), "ran": ran, "ended": [len(record.points) for record in store.records()],
+    "begun": sorted(begun), "signs": signs, "had": sorted(idle()), "ran": ran, "ended": [len(record.points) for record in store.records()],
     "events": Five.events, "slots": with_ray.slot_count(slots),
     "left": os.environ.get("RAY_preload_python_modules"), "variables": dict(class_cache.DEFAULT_ENV_VARS),
 }))
@@ -92,8 +93,9 @@ def test_first_trials_run_in_the_processes_that_ray_began_with(tmp_path: Path) -
     assert len(told["ended"]) == 5
     assert all(told["ended"]), "every trial has points"
     assert told["ran"], "somebody ran them"
-    first = told["ran"][: told["slots"]]  # a later trial may get a new one, if it comes before another was given back
-    assert set(first) <= set(told["begun"]), told
+    assert told["signs"] == told["begun"], "they had imported what a trial needs"
+    assert set(told["ran"]) <= set(told["begun"]), told
+    assert told["had"] == told["begun"], "no process was begun that another's end made needless"
     for number in range(5):
         assert [what for what, of in told["events"] if of == number] == ["given", "began", "ended"]
     at_once = most = 0
