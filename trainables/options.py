@@ -13,7 +13,7 @@ from sparsweep.trainables.ways import Ways
 
 FEWEST_CUTS = 4
 """Of a first look."""
-DESCENTS_FROM = ("trained", "own")
+DESCENTS_FROM = ("trained", "below_own", "own")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,8 @@ class TrialOptions:
     descent_from: str = "trained"
     """Where the descent sets out: from the `trained` network, or from the method's `own` cut, fine-tuned, so that all
     cuts lie within it. `own` serves methods that make weights small as they train: fine-tuning without their penalty
-    lets those grow again that a cut from the trained network has left."""
+    lets those grow again that a cut from the trained network has left. `below_own` sets out from the trained network
+    too, but leaves out those of the method's own way down that would leave more than the own cut, or hardly less."""
     cuts: int = 16
     cut_schedule: str = "geometric"
     """How much each cut takes: one of `schedules.CUT_SCHEDULES`."""
@@ -112,7 +113,9 @@ class TrialOptions:
 
         Where a cut cannot have so little fine-tuning there are fewer cuts, but FEWEST_CUTS. It sets out from the
         trained network: a method that makes weights small as it trains has not had the time to say in so few epochs
-        which ones.
+        which ones. How many it says, though, and what is denser than that the own cut stands for: on LeNet-300-100
+        three cuts below it come to a hypervolume of .970 after 7 epochs, all seven to that after 10, and to .975
+        after 11.
         """
 
         def shortened(epochs: int) -> int:
@@ -122,7 +125,7 @@ class TrialOptions:
         cuts = round(self.cuts * min(share * self.finetune_epochs / tuned, 1)) if tuned else self.cuts
         return replace(
             self, epochs=shortened(self.epochs), finetune_epochs=tuned, cuts=max(cuts, min(self.cuts, FEWEST_CUTS)),
-            last_finetune_epochs=shortened(self.last_finetune_epochs), descent_from="trained", further_descents="",
+            last_finetune_epochs=shortened(self.last_finetune_epochs), descent_from="below_own", further_descents="",
         )  # fmt: skip
 
     @classmethod

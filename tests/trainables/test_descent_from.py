@@ -1,5 +1,6 @@
 """A descent that sets out from the method's own cut: within it, to the same bits after an interruption."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import torch
 
 from sparsweep.trainables import descent as descent_module
 from sparsweep.trainables.attempt import Attempt, run_trial
+from sparsweep.trainables.descent import HARDLY_LESS
 from sparsweep.trainables.groups import masks_of
 from sparsweep.trainables.options import ALLOWED, TrialOptions
 from sparsweep.trainables.record import TrialFolder
@@ -38,7 +40,7 @@ def finished(wanted: TrialPlan, folder: Path) -> Trial:
 
 def test_from_the_trained_network_unless_it_is_said() -> None:
     assert TrialOptions.from_row({}, {}).descent_from == "trained"
-    assert all(word in ALLOWED["descent_from"] for word in ("trained", "own"))
+    assert all(word in ALLOWED["descent_from"] for word in ("trained", "below_own", "own"))
     assert "tuned" not in ALLOWED["descent_from"]
 
 
@@ -69,6 +71,24 @@ def test_the_own_cut_is_what_it_is_without(tmp_path: Path) -> None:
     assert figures(own.points[:2]) == figures(trained.points[:2])
     assert trained.points[-1].weights_left > own.points[1].weights_left, "what the own cut took is there again"
     assert len(own.points) == 2, "it has less than the last cut keeps"
+
+
+@pytest.mark.parametrize("threshold", [HALF, 1e-9, 1e3])
+def test_below_the_own_cut_is_the_way_down_from_the_trained_network_without_its_beginning(
+    threshold: float, tmp_path: Path
+) -> None:
+    cuts = {}
+    for start in ("trained", "below_own"):
+        wanted = given(descent_from=start, cuts=6, last_share=0.02, finetune_epochs=0, further_descents="filter")
+        trial = finished(replace(wanted, setting={**wanted.setting, "threshold": threshold}), tmp_path / start)
+        cuts[start] = {point.cut: point.weights_left for point in trial.points}
+    own = cuts["trained"]["own"]
+    whole = [left for name, left in cuts["trained"].items() if name.isdigit()]
+    below = [left for name, left in cuts["below_own"].items() if name.isdigit()]
+    wanted_cuts = [left for left in whole if left <= HARDLY_LESS * own] or whole
+    assert below == wanted_cuts
+    assert cuts["below_own"]["filter-00"] == cuts["trained"]["filter-00"], "other ways have no own cut"
+    assert (len(below) < len(whole)) == (threshold == HALF), "more than all, and nothing, leave all cuts to do"
 
 
 def test_an_interrupted_trial_goes_on_to_the_same_bits(tmp_path: Path) -> None:

@@ -195,7 +195,7 @@ def test_what_a_look_leaves_out(share: float, epochs: int, tuned: tuple[int, int
     )
     look = whole.for_a_look(share)
     assert (look.epochs, (look.finetune_epochs, look.last_finetune_epochs)) == (epochs, tuned)
-    assert (look.descent_from, look.further_descents, look.cuts) == ("trained", "", cuts)
+    assert (look.descent_from, look.further_descents, look.cuts) == ("below_own", "", cuts)
     untuned = replace(whole, finetune_epochs=0, last_finetune_epochs=0).for_a_look(share)
     assert (untuned.finetune_epochs, untuned.cuts) == (0, 9)
     assert replace(whole, cuts=2).for_a_look(share).cuts == 2

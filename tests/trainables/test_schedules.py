@@ -360,6 +360,17 @@ def test_shares_that_ask_for_nothing_or_too_much_are_left_out(tmp_path: Path) ->
     assert [point.cut for point in cuts] == ["01"], "a share has its number in every training"
 
 
+def test_shares_above_the_own_cut_are_left_out_below_it(tmp_path: Path) -> None:
+    shares = "0.9, 0.7, 0.5, 0.3, 0.1"
+    for folder in ("trained", "below_own"):
+        (tmp_path / folder).mkdir()
+    trained = descended(tmp_path / "trained", macs_shares=shares)
+    below = descended(tmp_path / "below_own", macs_shares=shares, descent_from="below_own")
+    assert {point.cut for point in below.points} < {point.cut for point in trained.points}
+    assert below.points[-1].cut == trained.points[-1].cut == "04", "a share keeps its number"
+    assert below.points[-1].macs <= 0.1 * below.dense.macs.total
+
+
 def test_fine_tuning_grows_from_cut_to_cut(tmp_path: Path) -> None:
     trial = descended(tmp_path, cuts=3, finetune_epochs=1, last_finetune_epochs=4, further_descents="weight")
     assert sum(epoch.phase == "finetune" for epoch in trial.epochs) == 1 + 2 * (1 + 2 + 4)
