@@ -216,7 +216,7 @@ def _driver_environment() -> Iterator[None]:
 
 def run_trials(
     source: Source, slots: Slots, folder_of: Callable[[int], Path], scratch: Path, stop: threading.Event,
-    room: Callable[[int], bool], judge: RemoteJudge | None = None,
+    room: Callable[[int], bool], judge: RemoteJudge | None = None, trainable: type[tune.Trainable] = PruningTrainable,
 ) -> None:  # fmt: skip
     """Runs trials on all slots until the source is exhausted or `stop` is set.
 
@@ -233,7 +233,7 @@ def run_trials(
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(MOST_PENDING)
     searcher = SourceSearcher(source, folder_of, int(slots.cpu), stop, room, judge)
     tuner = tune.Tuner(
-        tune.with_resources(PruningTrainable, needs),
+        tune.with_resources(trainable, needs),
         tune_config=tune.TuneConfig(
             search_alg=searcher, num_samples=-1, reuse_actors=True,
             trial_name_creator=_short_name, trial_dirname_creator=_short_name,
