@@ -471,7 +471,8 @@ class RayEngine(Engine):
         from sparsweep.search import with_ray
 
         if self._started is None:
-            self._started = self._worker.submit(with_ray.start, self.slots, self._signs if self.forerunners.count else None)
+            signs = self._signs if self.forerunners.count else None
+            self._started = self._worker.submit(with_ray.start, self.slots, signs)
             self.settled.set()
         return self._started
 

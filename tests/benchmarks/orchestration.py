@@ -32,8 +32,8 @@ WARM_UP = 10
 REMARKS = (
     "From the start of the eleventh trial to the last one's end, by the trials' own clocks: how long Ray and its "
     "processes take to begin is another matter.",
-    "Ours: `search.with_ray.run_trials`, with a plan of a whole setting for every trial and a trainable whose step does "
-    "nothing. Bare Ray: a class trainable with actor reuse whose step does nothing, one number drawn a trial, no "
+    "Ours: `search.with_ray.run_trials`, with a plan of a whole setting for every trial and a trainable whose step "
+    "does nothing. Bare Ray: a class trainable with actor reuse whose step does nothing, one number drawn a trial, no "
     "loggers, as many pending trials as slots.",
     "Both leave Tune's own experiment snapshot out: ours needs none.",
 )
@@ -58,9 +58,10 @@ def ours(trials: int) -> dict[str, Any]:
     }  # fmt: skip
 
     class Plans:
-        began_ms: list[float] = []
-        ended_ms: list[float] = []
-        given = 0
+        def __init__(self) -> None:
+            self.began_ms: list[float] = []
+            self.ended_ms: list[float] = []
+            self.given = 0
 
         def next(self) -> TrialPlan | None:
             if self.exhausted():

@@ -77,7 +77,8 @@ with_ray.run_trials(
 over.set()
 watching.join()
 print(json.dumps({
-    "begun": sorted(begun), "signs": signs, "had": sorted(idle()), "ran": ran, "ended": [len(record.points) for record in store.records()],
+    "begun": sorted(begun), "signs": signs, "had": sorted(idle()),
+    "ran": ran, "ended": [len(record.points) for record in store.records()],
     "events": Five.events, "slots": with_ray.slot_count(slots),
     "left": os.environ.get("RAY_preload_python_modules"), "variables": dict(class_cache.DEFAULT_ENV_VARS),
 }))
