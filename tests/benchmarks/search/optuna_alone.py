@@ -7,6 +7,7 @@ import argparse
 import sys
 from multiprocessing import get_context
 from multiprocessing.connection import wait
+from multiprocessing.synchronize import Lock
 from pathlib import Path
 
 import optuna
@@ -38,8 +39,9 @@ def prepare(contest: Contest, *, descent: str) -> None:
     contest.plan(contest.known_good[0], descent=descent).task.load()
 
 
-def work(contest: Contest, sampler: str, descent: str, worker: int) -> None:
-    """Trials one after the other, without end."""
+def work(contest: Contest, sampler: str, descent: str, worker: int, turn: Lock) -> None:
+    """Trials one after the other, without end; one worker asks at a time, since two on SQLite may be given the same
+    waiting trial, and the second to tell of it dies."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     space = contest.space()
     study = optuna.load_study(
@@ -50,7 +52,15 @@ def work(contest: Contest, sampler: str, descent: str, worker: int) -> None:
         row = space.row(suggested(trial))
         return whole_descent(contest, row) if descent == "nested" else one_point(contest, row)
 
-    study.optimize(objective, catch=FAULTS)
+    while True:
+        with turn:
+            trial = study.ask()
+        try:
+            values = objective(trial)
+        except FAULTS:
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        else:
+            study.tell(trial, values)
 
 
 def main() -> int:
@@ -65,8 +75,9 @@ def main() -> int:
     contest = Contest.read(options.contest)
     prepare(contest, descent=options.descent)
     context = get_context("fork")
+    turn = context.Lock()
     workers = [
-        context.Process(target=work, args=(contest, options.sampler, options.descent, number))
+        context.Process(target=work, args=(contest, options.sampler, options.descent, number, turn))
         for number in range(contest.slots)
     ]
     for worker in workers:
