@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 ROUND_MS = 40.0
 MOST_ROUNDS = 500
 """So many rounds' time is spent on a measurement that stays noisy, before it is given up."""
+PATIENCE_ROUNDS = 1500
+"""So many rounds' time is spent on all that stays noisy together."""
 Cells = dict[str, dict[str, Any]]
 """By `cell`: a record as plain data, or {"unsuitable": why} where the runtime cannot serve the network."""
 
@@ -73,15 +75,16 @@ def time_networks(task: Mapping[str, Any], jobs: Sequence[Job], timing: Timing, 
     bench = Bench(
         dense=built.build(), example_shape=built.example_shape, device=label, on=on, threads=timing.threads,
         round_s=timing.round_ms / 1e3, most_s=MOST_ROUNDS * timing.round_ms / 1e3,
+        patience_s=PATIENCE_ROUNDS * timing.round_ms / 1e3,
     )  # fmt: skip
     found: Cells = {}
-    for key, path, batches in jobs:
+    wanted = [(batch, key, path) for key, path, batches in jobs for batch in batches]
+    for batch, key, path in sorted(wanted, key=lambda job: -job[0]):  # `speedup` first, while there is patience
         compact = load_network(Path(path), built.build)
-        for batch in batches:
-            for pair, result in bench.measure(compact, timing.runtimes, batch).items():
-                record = {"unsuitable": result} if isinstance(result, str) else result and asdict(result)
-                if record:
-                    found[timing.cell(key, label, batch, *pair)] = record
+        for pair, result in bench.measure(compact, timing.runtimes, batch).items():
+            record = {"unsuitable": result} if isinstance(result, str) else result and asdict(result)
+            if record:
+                found[timing.cell(key, label, batch, *pair)] = record
     return label, found
 
 

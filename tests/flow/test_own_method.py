@@ -27,6 +27,7 @@ def records_of(shell: Shell, name: str) -> list[dict[str, Any]]:
 
 SHORT = """trial: {cuts: 2, finetune_epochs: 0}
 objectives: {accuracy: max, sparsity: max}
+timing: none
 registry: {keep: 1}
 """
 

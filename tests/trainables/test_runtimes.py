@@ -133,6 +133,21 @@ def test_each_in_its_fastest_runtime_counts(bench: Bench) -> None:
     assert (best.runtime, best.dense_runtime, best.speedup) == ("eager", "onnx", 2.0)
 
 
+def test_a_noisy_machine_costs_no_more_than_the_patience_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, given = [0.0], []
+
+    def compare(dense: Runner, compact: Runner, *, most_s: float, **how: object) -> None:
+        given.append(most_s)
+        clock[0] += most_s
+
+    monkeypatch.setattr(side_by_side, "compare", compare)
+    monkeypatch.setattr("time.perf_counter", lambda: clock[0])
+    bench = Bench(dense=mlp(4, 2), example_shape=(4,), device="a device", most_s=20.0, patience_s=60.0)
+    for _ in range(5):
+        assert bench.measure(mlp(4, 2), ("eager",), 32) == {("eager", "eager"): None}
+    assert given == [20.0, 20.0, 10.0, 5.0, 2.5]
+
+
 def test_where_the_fastest_pair_was_noisy_the_dense_networks_best_counts() -> None:
     eager = make_latency(4.0)
     onnx = Latency(**{**vars(eager), "runtime": "onnx", "dense_runtime": "onnx", "latency_ms": eager.latency_ms * 2,
