@@ -43,8 +43,10 @@ from sparsweep.trainables.training import CompileError, DivergedError
 from sparsweep.trainables.trial import Trial, TrialPlan
 
 CHECKPOINT_EVERY_S = 10.0
-SHOW_EVERY_S = 1.0
+SHOW_EVERY_S = 0.1
 """New points are shown at most so often before the trial ends."""
+SHOW_SHARE = 0.05
+"""Of a trial's time that showing them may take: on slow storage they are shown less often."""
 
 
 PREEMPTED = "preempted"
@@ -88,6 +90,8 @@ class Attempt:
     """Why the present training, not the first, has failed."""
     saved_at: float = field(default_factory=time.monotonic)
     shown_at: float = field(default_factory=time.monotonic)
+    showing_s: float = 0.0
+    """How long it took the last time."""
     earlier_s: float = 0.0
     """Seconds that earlier attempts held a slot."""
     seen: Mapping[str, int] = field(default_factory=dict)
@@ -156,7 +160,7 @@ class Attempt:
                 raise PreemptedError("told to end (SIGTERM); the checkpoint is written")
             if time.monotonic() - self.saved_at > CHECKPOINT_EVERY_S:
                 self.save()
-            elif time.monotonic() - self.shown_at > SHOW_EVERY_S and any(p.at_ms is None for p in self.trial.points):
+            elif self._worth_showing():
                 self.show()
             limit, spent = self.trial.options.time_limit, sum(self.trial.seconds.values())
             if 0 < limit < spent:
@@ -164,6 +168,11 @@ class Attempt:
             if until(self.trial):
                 return True
         return False
+
+    def _worth_showing(self) -> bool:
+        """Whether there is something new and the last time is long enough ago."""
+        pause = max(SHOW_EVERY_S, self.showing_s / SHOW_SHARE)
+        return time.monotonic() - self.shown_at > pause and any(point.at_ms is None for point in self.trial.points)
 
     def _again(self, judge: Judge) -> bool:
         """Begins the next training, if there is to be one."""
@@ -212,6 +221,7 @@ class Attempt:
 
     def show(self) -> None:
         """Lets others see what was found so far; points of a setting that may be repeated wait for the repetitions."""
+        began = time.monotonic()
         points = self._shown()
         with suppress(OSError):  # a full disk: the checkpoint tells of it, and the points are shown when there is room
             self.folder.show(self._record("unfinished", None, points))
@@ -220,6 +230,7 @@ class Attempt:
                 self.ended = replace(self.ended, points=points[:looked])
                 self.trial.points[:] = points[looked:]
         self.shown_at = time.monotonic()
+        self.showing_s = self.shown_at - began
 
     def _shown(self) -> tuple[Point, ...]:
         """The points that others may see before the trial has ended."""

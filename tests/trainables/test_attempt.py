@@ -2,12 +2,14 @@
 
 import errno
 import json
+import math
 import os
 import re
 import signal
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +149,7 @@ def test_work_is_saved_by_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_what_is_found_is_shown_while_the_trial_is_at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempt_module, "SHOW_EVERY_S", 0.0)
+    monkeypatch.setattr(attempt_module, "SHOW_SHARE", math.inf)
     folder = TrialFolder(tmp_path / "00007")
     begun = Attempt.begin(plan(), folder)
     assert folder.so_far() is None
@@ -245,10 +248,35 @@ def test_what_is_shown_below_a_link_is_none_of_the_trial_s(tmp_path: Path) -> No
     assert (folder.so_far(), folder.stamp_so_far()) == (None, None)
 
 
+def test_where_showing_takes_long_it_is_done_less_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, shown = [0.0], []
+
+    def show(folder: TrialFolder, record: TrialRecord) -> None:
+        shown.append(clock[0])
+        clock[0] += 0.3
+
+    def advance(trial: Trial) -> bool:
+        clock[0] += 4.0
+        return real(trial)
+
+    real = Trial.advance
+    monkeypatch.setattr(Trial, "advance", advance)
+    monkeypatch.setattr(TrialFolder, "show", show)
+    monkeypatch.setattr(attempt_module, "CHECKPOINT_EVERY_S", math.inf)
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    begun = Attempt.begin(plan(), TrialFolder(tmp_path / "00007"))
+    begun.shown_at = 0.0
+    begun.run()
+    pauses = [after - before - 0.3 for before, after in pairwise(shown)]
+    assert pauses
+    assert min(pauses) >= 0.3 / attempt_module.SHOW_SHARE
+
+
 def test_points_of_a_setting_that_may_be_repeated_wait_for_the_repetitions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(attempt_module, "SHOW_EVERY_S", 0.0)
+    monkeypatch.setattr(attempt_module, "SHOW_SHARE", math.inf)
     folder = TrialFolder(tmp_path / "00007")
     begun = Attempt.begin(replace(plan(), seeds=2), folder)
     begun.run(until=lambda trial: len(trial.points) == 4)
