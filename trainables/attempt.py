@@ -46,7 +46,7 @@ CHECKPOINT_EVERY_S = 10.0
 SHOW_EVERY_S = 0.1
 """New points are shown at most so often before the trial ends."""
 SHOW_SHARE = 0.05
-"""Of a trial's time that showing them may take: on slow storage they are shown less often."""
+"""Of an attempt's time that showing them may have taken: on slow storage they are shown less often."""
 
 
 PREEMPTED = "preempted"
@@ -91,7 +91,8 @@ class Attempt:
     saved_at: float = field(default_factory=time.monotonic)
     shown_at: float = field(default_factory=time.monotonic)
     showing_s: float = 0.0
-    """How long it took the last time."""
+    """Seconds that it has taken so far."""
+    began_at: float = field(default_factory=time.monotonic)
     earlier_s: float = 0.0
     """Seconds that earlier attempts held a slot."""
     seen: Mapping[str, int] = field(default_factory=dict)
@@ -170,9 +171,11 @@ class Attempt:
         return False
 
     def _worth_showing(self) -> bool:
-        """Whether there is something new and the last time is long enough ago."""
-        pause = max(SHOW_EVERY_S, self.showing_s / SHOW_SHARE)
-        return time.monotonic() - self.shown_at > pause and any(point.at_ms is None for point in self.trial.points)
+        """Whether there is something new, and time to show it."""
+        now = time.monotonic()
+        if now - self.shown_at <= SHOW_EVERY_S or self.showing_s > SHOW_SHARE * (now - self.began_at):
+            return False
+        return any(point.at_ms is None for point in self.trial.points)
 
     def _again(self, judge: Judge) -> bool:
         """Begins the next training, if there is to be one."""
@@ -230,7 +233,7 @@ class Attempt:
                 self.ended = replace(self.ended, points=points[:looked])
                 self.trial.points[:] = points[looked:]
         self.shown_at = time.monotonic()
-        self.showing_s = self.shown_at - began
+        self.showing_s += self.shown_at - began
 
     def _shown(self) -> tuple[Point, ...]:
         """The points that others may see before the trial has ended."""
