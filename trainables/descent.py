@@ -32,7 +32,7 @@ from sparsweep.trainables.ways import Way
 
 LAST_SHARE = {"filter": 0.04, "input": 0.04, "weight": 0.005}
 HARDLY_LESS = 0.7
-"""Of what the own cut leaves: a cut that leaves more than this shows what the own cut has shown."""
+"""Of the own cut's multiply-adds: a cut that leaves more than this shows what the own cut has shown."""
 NEAR = 0.99
 """Of a limit: with more than this left nothing is looked for that would fit beside it."""
 OWN_WAY = Way()
@@ -93,7 +93,7 @@ class Descent:
         else:
             descent.keeps = descent._scheduled(net, scores, even)
         if ground.options.descent_from == "below_own" and way == OWN_WAY:
-            descent._leave_out_above(_count(scores.own))
+            descent._leave_out_above_own(net, scores)
         return descent
 
     def down(self, scores: Scores, alive: Mapping[str, Tensor], cuts: int) -> list[int]:
@@ -175,12 +175,14 @@ class Descent:
                 self.steps.append(step)
                 self.keeps.append(self._most_within(net, scores, len(self.keeps)))
 
-    def _leave_out_above(self, own: int) -> None:
-        """Takes out of the plan what would leave more than so many groups or weights, or hardly less, but not all."""
-        below = [at for at, keep in enumerate(self.keeps) if keep <= HARDLY_LESS * own]
-        if below:
-            for plan in (self.keeps, self.limits, self.steps):
-                del plan[: below[0]]
+    def _leave_out_above_own(self, net: nn.Module, scores: Scores) -> None:
+        """Takes cuts out of the plan that would leave more multiply-adds than the own cut, or hardly less: its
+        beginning, but not all."""
+        most = HARDLY_LESS * self._executed(net, scores, scores.own)
+        plan = self.limits or (self._foretold(net, scores, keep) for keep in self.keeps)
+        first = next((at for at, macs in enumerate(plan) if macs <= most), 0)
+        for plan_of in (self.keeps, self.limits, self.steps):
+            del plan_of[:first]
 
     def _most_within(self, net: nn.Module, scores: Scores, at: int) -> int:
         """Fewer than the last cut left, though all of these that are alive may fit where others fell silent."""

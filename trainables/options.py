@@ -36,7 +36,8 @@ class TrialOptions:
     """Where the descent sets out: from the `trained` network, or from the method's `own` cut, fine-tuned, so that all
     cuts lie within it. `own` serves methods that make weights small as they train: fine-tuning without their penalty
     lets those grow again that a cut from the trained network has left. `below_own` sets out from the trained network
-    too, but leaves out those of the method's own way down that would leave more than the own cut, or hardly less."""
+    too, but leaves out those of the method's own way down that would leave more multiply-adds than the own cut, or
+    hardly less."""
     cuts: int = 16
     cut_schedule: str = "geometric"
     """How much each cut takes: one of `schedules.CUT_SCHEDULES`."""

@@ -20,6 +20,8 @@ from tests.trainables.nets import plan
 FIXED = {"epochs": 1, "cuts": 3, "finetune_epochs": 1, "descent_from": "own"}
 HALF = 0.01
 """A threshold that about half of the weights are above after an epoch on digits."""
+HALF_OF_FILTERS = 0.3
+"""The same of the filters' norms."""
 
 
 def given(**fixed: Any) -> TrialPlan:
@@ -73,22 +75,26 @@ def test_the_own_cut_is_what_it_is_without(tmp_path: Path) -> None:
     assert len(own.points) == 2, "it has less than the last cut keeps"
 
 
-@pytest.mark.parametrize("threshold", [HALF, 1e-9, 1e3])
+@pytest.mark.parametrize(
+    ("granularity", "threshold"),
+    [("weight", HALF), ("filter", HALF_OF_FILTERS), ("weight", 1e-9), ("weight", 1e3), ("filter", 1e3)],
+)
 def test_below_the_own_cut_is_the_way_down_from_the_trained_network_without_its_beginning(
-    threshold: float, tmp_path: Path
+    granularity: str, threshold: float, tmp_path: Path
 ) -> None:
-    cuts = {}
+    other = {"weight": "filter", "filter": "weight"}[granularity]
+    macs = {}
     for start in ("trained", "below_own"):
-        wanted = given(descent_from=start, cuts=6, last_share=0.02, finetune_epochs=0, further_descents="filter")
-        trial = finished(replace(wanted, setting={**wanted.setting, "threshold": threshold}), tmp_path / start)
-        cuts[start] = {point.cut: point.weights_left for point in trial.points}
-    own = cuts["trained"]["own"]
-    whole = [left for name, left in cuts["trained"].items() if name.isdigit()]
-    below = [left for name, left in cuts["below_own"].items() if name.isdigit()]
-    wanted_cuts = [left for left in whole if left <= HARDLY_LESS * own] or whole
-    assert below == wanted_cuts
-    assert cuts["below_own"]["filter-00"] == cuts["trained"]["filter-00"], "other ways have no own cut"
-    assert (len(below) < len(whole)) == (threshold == HALF), "more than all, and nothing, leave all cuts to do"
+        wanted = given(descent_from=start, cuts=6, last_share=0.02, finetune_epochs=0, further_descents=other)
+        setting = {**wanted.setting, "threshold": threshold, "granularity": granularity}
+        trial = finished(replace(wanted, setting=setting), tmp_path / start)
+        macs[start] = {point.cut: point.macs_ideal for point in trial.points}
+    own = macs["trained"]["own"]
+    whole = [each for name, each in macs["trained"].items() if name.isdigit()]
+    below = [each for name, each in macs["below_own"].items() if name.isdigit()]
+    assert below == ([each for each in whole if each <= HARDLY_LESS * own] or whole)
+    assert macs["below_own"][f"{other}-00"] == macs["trained"][f"{other}-00"], "other ways have no own cut"
+    assert (len(below) < len(whole)) == (1e-9 < threshold < 1e3), "where all or nothing is left, all stay"
 
 
 def test_an_interrupted_trial_goes_on_to_the_same_bits(tmp_path: Path) -> None:
