@@ -24,6 +24,7 @@ from tests.benchmarks.search.__main__ import main
 from tests.benchmarks.search.benchmark import Benchmark
 from tests.benchmarks.search.contenders import (
     ABLATIONS,
+    ASIDE,
     CONTENDERS,
     OURS,
     Contender,
@@ -270,7 +271,7 @@ def test_moasha_gets_the_space_and_the_first_setting(tmp_path: Path) -> None:
 
 def test_the_sources_of_a_contender_are_there() -> None:
     root = Path(__file__).parents[2]
-    assert all((root / part).exists() for each in (*CONTENDERS, *ABLATIONS) for part in sources_of(each))
+    assert all((root / part).exists() for each in (*CONTENDERS, *ABLATIONS) for part in (*sources_of(each), *ASIDE))
     ours = sources_of(CONTENDERS[0])
     assert {"search/sweep.py", "search/with_ray", "search/proposals.py", "trainables", "spaces"} <= set(ours)
     assert not {"search/ui", "search/notebook.py"} & set(ours), "a page that changes leaves runs valid"

@@ -59,21 +59,57 @@ def test_the_fingerprint_does_not_go_by_order() -> None:
     assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1}) != fingerprint({"a": 1, "b": 3})
 
 
+PARTS = ("spaces", "curve.py")
+
+
+def folder_with(root: Path, **code: str) -> Path:
+    """A folder of spaces/a.py, spaces/b.yaml, curve.py and other.py, these ones otherwise."""
+    files = {"spaces/a.py": "1", "spaces/b.yaml": "cuts: 2", "curve.py": "2", "other.py": "3"}
+    for name, text in {**files, **code}.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
 def test_the_digest_goes_by_names_and_contents_of_the_sources(tmp_path: Path) -> None:
-    (tmp_path / "spaces").mkdir()
-    (tmp_path / "spaces" / "a.py").write_text("1")
-    (tmp_path / "curve.py").write_text("2")
-    (tmp_path / "other.py").write_text("3")
-    parts, seen = ("spaces", "curve.py"), []
-    seen.append(digest(tmp_path, parts))
-    (tmp_path / "other.py").write_text("4")
-    (tmp_path / "spaces" / "a.pyc").write_text("5")
-    assert digest(tmp_path, parts) == seen[0]
-    (tmp_path / "curve.py").write_text("6")
-    seen.append(digest(tmp_path, parts))
-    (tmp_path / "spaces" / "a.py").rename(tmp_path / "spaces" / "b.py")
-    seen.append(digest(tmp_path, parts))
-    assert len(set(seen)) == 3
+    as_it_is = digest(folder_with(tmp_path / "0"), PARTS)
+    assert digest(folder_with(tmp_path / "1", **{"other.py": "4", "spaces/a.pyc": "5"}), PARTS) == as_it_is
+    changes = [{"curve.py": "6"}, {"spaces/a.py": "7"}, {"spaces/b.yaml": "cuts: 3"}, {"spaces/c.py": ""}]
+    found = {digest(folder_with(tmp_path / f"change{at}", **code), PARTS) for at, code in enumerate(changes)}
+    renamed = folder_with(tmp_path / "renamed")
+    (renamed / "spaces" / "a.py").rename(renamed / "spaces" / "d.py")
+    assert len(found | {as_it_is, digest(renamed, PARTS)}) == 6
+
+
+def test_what_is_left_out_of_the_digest_may_change(tmp_path: Path) -> None:
+    but = ("spaces/shown", "spaces/a.py")
+    as_it_is = digest(folder_with(tmp_path / "0"), PARTS, but)
+    assert digest(folder_with(tmp_path / "1", **{"spaces/a.py": "4", "spaces/shown/c.py": "5"}), PARTS, but) == as_it_is
+    assert digest(folder_with(tmp_path / "2", **{"spaces/shown.py": "6"}), PARTS, but) != as_it_is
+
+
+CODE = """
+RATE = 0.1
+
+def step(net):
+    net.rate = RATE
+"""
+SAME = '''
+"""What it does."""
+RATE = (0.1)
+"""Per step."""
+def step(net):
+    """Takes one."""
+    # with care
+    net.rate = RATE
+'''
+
+
+def test_comments_docstrings_and_layout_change_no_digest(tmp_path: Path) -> None:
+    as_it_is = digest(folder_with(tmp_path / "0", **{"curve.py": CODE}), PARTS)
+    assert digest(folder_with(tmp_path / "1", **{"curve.py": SAME}), PARTS) == as_it_is
+    for at, other in enumerate((CODE.replace("0.1", "0.2"), CODE.replace("net.rate", "net.rates"))):
+        assert digest(folder_with(tmp_path / f"other{at}", **{"curve.py": other}), PARTS) != as_it_is
 
 
 def test_each_seed_begins_with_the_next_contender() -> None:

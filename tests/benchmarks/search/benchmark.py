@@ -15,7 +15,7 @@ from sparsweep.spaces.load import load_sweep
 from sparsweep.spaces.sweep_file import SweepFile
 from sparsweep.trainables.tasks import Task
 from tests.benchmarks.machine import machine, root
-from tests.benchmarks.search.contenders import Contender, sources_of, sweep_text
+from tests.benchmarks.search.contenders import ASIDE, Contender, sources_of, sweep_text
 from tests.benchmarks.search.contest import AXES, Contest, knobs_as_json
 from tests.benchmarks.search.kept import Shelf, digest
 from tests.benchmarks.search.syne_tune_environment import SYNE_TUNE
@@ -73,7 +73,7 @@ class Benchmark:
         return {
             "task": self.preset, "axis": self.axis, "minutes": self.minutes, "slots": self.slots,
             "sweep": sweep_text(contender, self.preset), "data": self.task.fingerprint(),
-            "contender": [contender.module, *contender.options], "code": digest(root(), sources_of(contender)),
+            "contender": [contender.module, *contender.options], "code": digest(root(), sources_of(contender), ASIDE),
             "processor": self.found_on["processor"], "versions": self.found_on["versions"],
             **({"wrapper": contender.wrapper} if contender.wrapper else {}),
             **({"syne-tune": SYNE_TUNE} if contender.module == "moasha" else {}),

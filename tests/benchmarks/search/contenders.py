@@ -94,9 +94,22 @@ ABLATIONS = (
 
 SHOWS = (
     "ui", "notebook.py", "notebook_html.py", "tutorial.ipynb", "doctor.py", "export.py", "model_card.py",
-    "model_commands.py", "listing.py", "sweep_report.py", "measuring.py", "__pycache__",
+    "model_commands.py", "listing.py", "sweep_report.py", "measuring.py", "meter.py", "__pycache__",
 )  # fmt: skip
-"""Of the folder `search`: what shows or picks what a sweep found, and runs in none."""
+"""Of the folder `search`: what times, shows or picks what a sweep found, and runs in none."""
+ASIDE = (
+    "trainables/delivery",
+    *(f"trainables/measures/{name}.py" for name in ("latency", "runtimes", "side_by_side")),
+    *(
+        f"trainables/methods/{name}.py"
+        for name in ("abp", "abp_gate", "anp", "anp_competition", "anp_evidence", "aswl")
+    ),
+    *(f"trainables/methods/{name}.py" for name in ("gss", "l0", "surgery")),
+    *(f"trainables/tasks/{name}.py" for name in ("cifar_networks", "image_folder", "own_data", "own_network")),
+    *(f"trainables/tasks/{name}.py" for name in ("streamed", "torchvision_data", "torchvision_import")),
+    "trainables/tasks/torchvision_networks.py",
+)
+"""What no trial of the benchmark's tasks comes to: other methods, networks and data, timing, export."""
 
 
 def sources_of(contender: Contender) -> tuple[str, ...]:

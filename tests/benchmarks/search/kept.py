@@ -3,10 +3,12 @@
 KEEP/digits/optuna-seed0-3f2a….json
 """
 
+import ast
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -40,13 +42,38 @@ def fingerprint(settings: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def digest(root: Path, parts: Sequence[str]) -> str:
-    """16 hex digits over the source files under the named folders, and over the named files, names included."""
-    found = [path for part in parts for path in (root / part, *(root / part).rglob("*"))]
+def digest(root: Path, parts: Sequence[str], but: Sequence[str] = ()) -> str:
+    """16 hex digits over the source files under the named folders, and over the named files, names included.
+
+    Of Python files the statements count: comments, docstrings and layout change no run.
+
+    Args:
+        but: files and folders, relative to the root too, that are left out.
+    """
+    left_out = [root / part for part in but]
+    found = {path for part in parts for path in (root / part, *(root / part).rglob("*"))}
     summed = hashlib.sha256()
     for path in sorted(path for path in found if path.suffix in (".py", ".yaml")):
-        summed.update(f"{path.relative_to(root)} {path.stat().st_size}\n".encode() + path.read_bytes())
+        if not any(path.is_relative_to(part) for part in left_out):
+            summed.update(f"{path.relative_to(root)} {_content(path)}\n".encode())
     return summed.hexdigest()[:16]
+
+
+@cache
+def _content(path: Path) -> str:
+    text = path.read_text()
+    if path.suffix != ".py":
+        return text
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):  # a string that stands for itself: a docstring, of an attribute too
+            body[:] = [each for each in body if not (isinstance(each, ast.Expr) and _is_text(each.value))]
+    return ast.dump(tree)
+
+
+def _is_text(value: ast.expr) -> bool:
+    return isinstance(value, ast.Constant) and isinstance(value.value, str)
 
 
 @dataclass(frozen=True, kw_only=True)
