@@ -92,6 +92,8 @@ class Proposals:
     """With how many seeds a setting is trained that is about to enter the front."""
     first_look: float = 0.0
     """With what share of the epochs the first trials, one a slot, look ahead, so that there is a frontier early."""
+    first_look_batch: int | None = None
+    """In batches of how many images; None: as many as in training."""
     heard: int = 0
     """Records that were told."""
     judge: "Listener | None" = None
@@ -212,7 +214,7 @@ class Proposals:
         plan = TrialPlan(
             number=number, setting=row, seed=seed, task=self.task, fixed=self.fixed, code_root=self.code_root,
             layer_times=self.layer_times, slot=self.slot, seeds=self.seeds,
-            look=self.first_look if self._looks(number) else 0.0,
+            look=self.first_look if self._looks(number) else 0.0, look_batch=self.first_look_batch,
         )  # fmt: skip
         if self.judge is not None and (when := self.stopping) is not None:
             rungs = rungs_of(plan.options().epochs, reduction=when.reduction, first=when.first)

@@ -285,7 +285,7 @@ def _proposals(job: Job, progress: Progress, projector: Projector) -> Proposals:
         study=study, store=job.store, task=job.task, fixed=job.fixed(), axes=job.axes, constraints=sweep.constraints,
         code_root=job.code_root, single_point=single, budget=sweep.budget.trials, deadline=progress.deadline,
         seed=sweep.sampler.seed, on_record=on_record, say=progress.say, seeds=sweep.seeds,
-        first_look=sweep.budget.first_look,
+        first_look=sweep.budget.first_look, first_look_batch=sweep.budget.first_look_batch,
         stopping=sweep.stopping if sweep.stopping.rule != "none" else None, judge=_judge(job, single),
         slot={"cpu": needs.cpu, "gpu": needs.gpu}, enough=progress.account.over, overrun=progress.account.overrun,
     )  # fmt: skip

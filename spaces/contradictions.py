@@ -69,6 +69,11 @@ def _budget_faults(budget: Mapping[str, Any], resources: Mapping[str, Any]) -> I
     if "min_growth" in budget and "patience" not in budget:
         text = "does nothing without patience: write how many trials may bring less, such as patience: 12"
         yield Fault(place=("budget", "min_growth"), text=text)
+    if "first_look_batch" in budget and not budget.get("first_look"):
+        text = (
+            "does nothing without first_look: write the share of the epochs that a look takes, such as first_look: 0.3"
+        )
+        yield Fault(place=("budget", "first_look_batch"), text=text)
 
 
 def _given(part: Any) -> Mapping[str, Any]:

@@ -140,6 +140,9 @@ class Budget(Part):
     """With what share of the epochs, of training and fine-tuning, the first trials go all the way down once before they
     are trained: a frontier early, for so much of one trial a slot. 0: none, as wherever there are several `seeds`, of
     which nothing is shown before all are trained."""
+    first_look_batch: int | None = Field(default=None, ge=1, le=1_000_000)
+    """Images in a batch of these looks, else as many as in training. An epoch of larger ones takes less time; learning
+    rates grow with them."""
     time_limit_s: Seconds | None = Field(default=None, alias="time_limit")
     gpu_hours: float | None = Field(default=None, gt=0, le=1e9)
     """Time that trials held their slots, times the GPUs of a slot."""

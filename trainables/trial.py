@@ -94,10 +94,12 @@ class TrialPlan:
     """Which of these trainings it is."""
     look: float = 0.0
     """With what share of the epochs the trial looks ahead before its first training; 0: it does not."""
+    look_batch: int | None = None
+    """Images in a batch of that look; None: as many as in training."""
 
     def options(self) -> TrialOptions:
         options = TrialOptions.from_row(self.fixed, self.setting)
-        return options.for_a_look(self.look) if self.training == LOOK else options
+        return options.for_a_look(self.look, self.look_batch) if self.training == LOOK else options
 
     def longest_s(self) -> float:
         """Seconds that all of its trainings and its look may take together; 0: for ever."""
@@ -116,7 +118,7 @@ class TrialPlan:
             "task": self.task.as_json(),
             "layer_times": self.layer_times.as_json() if self.layer_times else None, "rungs": list(self.rungs),
             "judged_on_the_way": self.judged_on_the_way, "slot": dict(self.slot), "seeds": self.seeds,
-            "training": self.training, "look": self.look,
+            "training": self.training, "look": self.look, "look_batch": self.look_batch,
         }  # fmt: skip
 
     @classmethod
@@ -128,7 +130,7 @@ class TrialPlan:
             task=Task.from_json(data["task"]), code_root=Path(code) if code else None,
             layer_times=LayerTimes.from_json(times) if times else None, slot=data["slot"], rungs=tuple(data["rungs"]),
             judged_on_the_way=data["judged_on_the_way"], seeds=data["seeds"], training=data["training"],
-            look=data["look"],
+            look=data["look"], look_batch=data["look_batch"],
         )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ name: looking
 task: {network: lenet-digits, data: digits}
 space: {sparsity_strength: {low: 1.0e-3, high: 3.0e-2, log: true}, granularity: {choices: [filter]}}
 constraints: ["accuracy >= 0.3"]
-budget: {trials: 5, epochs: 8, first_look: 0.25}
+budget: {trials: 5, epochs: 8, first_look: 0.25, first_look_batch: 128}
 trial: {cuts: 4, finetune_epochs: 4}
 stopping: {rule: halving, reduction: 2, first: 1}
 timing: none

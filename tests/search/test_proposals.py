@@ -105,10 +105,11 @@ def test_only_so_many_are_handed_out_ahead(driver: Make) -> None:
 
 @pytest.mark.parametrize(("ahead", "seeds", "looking"), [(3, 1, [0, 1]), (1, 1, [0]), (99, 1, range(8)), (3, 3, [])])
 def test_trials_that_begin_at_once_look_ahead(driver: Make, ahead: int, seeds: int, looking: list[int]) -> None:
-    proposals = driver(budget=20, ahead=ahead, seeds=seeds, first_look=0.25)
+    proposals = driver(budget=20, ahead=ahead, seeds=seeds, first_look=0.25, first_look_batch=128)
     looks = {}
     while (plan := proposals.next()) is not None:
         looks[plan.number] = plan.look
+        assert plan.look_batch == 128
     assert looks == {number: 0.25 if number in looking else 0.0 for number in looks}
     assert len(looks) == min(ahead, 20)
 

@@ -112,6 +112,9 @@ def test_all_faults_come_at_once_in_the_order_of_the_file(tmp_path: Path, catalo
          "see the test set: constrain accuracy, and choose by test_accuracy afterwards with sparsweep pick --where"),
         ("budget: {first_look: 1}", "budget.first_look: 1 is too large: it must be less than 1"),
         ("budget: {first_look: -0.1}", "budget.first_look: -0.1 is too small: it must be at least 0"),
+        ("budget: {first_look: 0.3, first_look_batch: 0}", "budget.first_look_batch: 0 is too small: it must be at least 1"),
+        ("budget: {first_look_batch: 64}", "budget.first_look_batch: does nothing without first_look: write the share of "
+         "the epochs that a look takes, such as first_look: 0.3"),
         ("budget: {trials: -1}", "budget.trials: -1 is too small: it must be at least 1"),
         ("budget: {trials: 1.5}", "budget.trials: 1.5 is not a whole number: write one, such as 8"),
         ("budget: {trials: '3'}", "budget.trials: '3' is not a whole number: write one, such as 8"),
@@ -122,8 +125,8 @@ def test_all_faults_come_at_once_in_the_order_of_the_file(tmp_path: Path, catalo
         ("budget: {time_limit: 10 min}", f"budget.time_limit: '10 min' {DURATION}"),
         ("budget: {time_limit: 0}", "budget.time_limit: 0 must be more than 0 seconds and at most 366 days"),
         ("budget: {epoch: 3}", "budget.epoch: unknown key; did you mean epochs?"),
-        ("budget: {zzz: 3}", "budget.zzz: unknown key (allowed: trials, epochs, first_look, time_limit, gpu_hours, "
-         "cpu_hours, cost, cost_per_hour, patience, min_growth)"),
+        ("budget: {zzz: 3}", "budget.zzz: unknown key (allowed: trials, epochs, first_look, first_look_batch, "
+         "time_limit, gpu_hours, cpu_hours, cost, cost_per_hour, patience, min_growth)"),
         ("trial: {cuts: 300}", "trial.cuts: 300 is not allowed: it must be a whole number from 1 to 256"),
         ("trial: {descent: nestd}", "trial.descent: 'nestd' is not allowed: it must be one of nested, none; did you "
          "mean nested?"),

@@ -34,6 +34,7 @@ def test_everything_but_the_task_has_a_default(catalogue: Catalogue) -> None:
             "trials": 24,
             "epochs": 20,
             "first_look": 0.0,
+            "first_look_batch": None,
             "time_limit": None,
             "gpu_hours": None,
             "cpu_hours": None,

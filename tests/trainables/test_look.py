@@ -201,6 +201,14 @@ def test_what_a_look_leaves_out(share: float, epochs: int, tuned: tuple[int, int
     assert replace(whole, cuts=2).for_a_look(share).cuts == 2
 
 
+@pytest.mark.parametrize(("optimizer", "rate"), [("adam", 4e-3), ("sgd", 8e-3)])
+def test_a_look_in_larger_batches_goes_in_larger_steps(optimizer: str, rate: float) -> None:
+    whole = TrialOptions(epochs=10, batch_size=64, learning_rate=2e-3, finetune_learning_rate=1e-3, optimizer=optimizer)
+    look = whole.for_a_look(0.3, 256)
+    assert (look.batch_size, look.learning_rate, look.finetune_learning_rate) == (256, rate, 2e-3)
+    assert replace(whole.for_a_look(0.3), batch_size=256, learning_rate=rate, finetune_learning_rate=2e-3) == look
+
+
 def test_names_of_a_look_s_cuts() -> None:
     point = make_point(cut=cut_name("03", LOOK))
     assert (point.cut, point.training, point.base_cut) == ("look-03", LOOK, "03")
