@@ -1,7 +1,7 @@
 """How a trial trains and descends: every option that is not a method's own knob."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from sparsweep.spaces.space import Choice, Float, Int, Value
@@ -11,8 +11,6 @@ from sparsweep.trainables.schedules import CUT_SCHEDULES, MacsShares, finetune_e
 from sparsweep.trainables.tasks.augment import AUGMENTS
 from sparsweep.trainables.ways import Ways
 
-FEWEST_CUTS = 4
-"""Of a first look."""
 DESCENTS_FROM = ("trained", "below_own", "own")
 
 
@@ -108,32 +106,6 @@ class TrialOptions:
         if self.finetune_epochs == 0 or self.last_finetune_epochs == 0:
             return self.finetune_epochs
         return finetune_epochs_of(at, cuts, first=self.finetune_epochs, last=self.last_finetune_epochs)
-
-    def for_a_look(self, share: float, batch_size: int | None = None) -> Self:
-        """The same with a share of the epochs, of training and fine-tuning alike, and one way down.
-
-        Where a cut cannot have so little fine-tuning there are fewer cuts, but FEWEST_CUTS. It sets out from the
-        trained network: a method that makes weights small as it trains has not had the time to say in so few epochs
-        which ones. How many it says, though, and what is denser than that the own cut stands for: on LeNet-300-100
-        three cuts below it come to a hypervolume of .970 after 7 epochs, all seven to that after 10, and to .975
-        after 11.
-
-        In larger batches an epoch has fewer steps, and takes less time. Rates grow with them, Adam's by the root of the
-        ratio (Malladi et al. 2022, arXiv:2205.10287), SGD's by the ratio (Goyal et al. 2017, arXiv:1706.02677).
-        """
-        larger = (batch_size or self.batch_size) / self.batch_size
-
-        def shortened(epochs: int) -> int:
-            return max(round(share * epochs), 1) if epochs else 0
-
-        tuned = shortened(self.finetune_epochs)
-        cuts = round(self.cuts * min(share * self.finetune_epochs / tuned, 1)) if tuned else self.cuts
-        return replace(
-            self, epochs=shortened(self.epochs), finetune_epochs=tuned, cuts=max(cuts, min(self.cuts, FEWEST_CUTS)),
-            last_finetune_epochs=shortened(self.last_finetune_epochs), descent_from="below_own", further_descents="",
-            batch_size=batch_size or self.batch_size, finetune_learning_rate=self.finetune_learning_rate * larger**0.5,
-            learning_rate=self.learning_rate * larger ** (1 if self.optimizer == "sgd" else 0.5),
-        )  # fmt: skip
 
     @classmethod
     def from_row(cls, fixed: Mapping[str, Any], row: Mapping[str, Value]) -> Self:

@@ -31,6 +31,7 @@ from sparsweep.trainables.cut import living, weight_masks
 from sparsweep.trainables.descent import Dense, Descent, Ground
 from sparsweep.trainables.groups import add_masks, drop_masks, set_masks
 from sparsweep.trainables.judgement import Judge
+from sparsweep.trainables.look import options_for_a_look
 from sparsweep.trainables.measures.accuracy import accuracy
 from sparsweep.trainables.measures.layer_times import LayerTimes
 from sparsweep.trainables.measures.macs import Macs, count_macs, ideal_macs
@@ -99,7 +100,7 @@ class TrialPlan:
 
     def options(self) -> TrialOptions:
         options = TrialOptions.from_row(self.fixed, self.setting)
-        return options.for_a_look(self.look, self.look_batch) if self.training == LOOK else options
+        return options_for_a_look(options, self.look, self.look_batch) if self.training == LOOK else options
 
     def longest_s(self) -> float:
         """Seconds that all of its trainings and its look may take together; 0: for ever."""

@@ -24,11 +24,11 @@ from tests.benchmarks.search.__main__ import main
 from tests.benchmarks.search.benchmark import Benchmark
 from tests.benchmarks.search.contenders import (
     ABLATIONS,
-    ASIDE,
     CONTENDERS,
     OURS,
     Contender,
     Start,
+    aside_of,
     command_of,
     differs,
     sources_of,
@@ -151,7 +151,8 @@ def test_every_epoch_is_a_point_and_training_goes_on_as_if_unseen(tmp_path: Path
     assert len(list(points_of_peer(contest, 0.0))) == 2 + 2 + 2
 
 
-def test_points_of_a_sweep_are_finished_when_they_can_be_seen(tmp_path: Path) -> None:
+def test_points_of_a_sweep_are_finished_when_they_can_be_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sparsweep.trainables.attempt.SHOW_EVERY_S", 1e9)
     contest = contest_of(tmp_path)
     store = TrialStore(tmp_path / "home" / "sweeps" / "digits" / "trials")
     record = run_trial(contest.plan(contest.known_good[0], descent="nested"), store.folder(0), debug=True)
@@ -271,7 +272,9 @@ def test_moasha_gets_the_space_and_the_first_setting(tmp_path: Path) -> None:
 
 def test_the_sources_of_a_contender_are_there() -> None:
     root = Path(__file__).parents[2]
-    assert all((root / part).exists() for each in (*CONTENDERS, *ABLATIONS) for part in (*sources_of(each), *ASIDE))
+    assert all(
+        (root / part).exists() for each in (*CONTENDERS, *ABLATIONS) for part in (*sources_of(each), *aside_of(each))
+    )
     ours = sources_of(CONTENDERS[0])
     assert {"search/sweep.py", "search/with_ray", "search/proposals.py", "trainables", "spaces"} <= set(ours)
     assert not {"search/ui", "search/notebook.py"} & set(ours), "a page that changes leaves runs valid"

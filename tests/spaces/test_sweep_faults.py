@@ -112,9 +112,10 @@ def test_all_faults_come_at_once_in_the_order_of_the_file(tmp_path: Path, catalo
          "see the test set: constrain accuracy, and choose by test_accuracy afterwards with sparsweep pick --where"),
         ("budget: {first_look: 1}", "budget.first_look: 1 is too large: it must be less than 1"),
         ("budget: {first_look: -0.1}", "budget.first_look: -0.1 is too small: it must be at least 0"),
-        ("budget: {first_look: 0.3, first_look_batch: 0}", "budget.first_look_batch: 0 is too small: it must be at least 1"),
-        ("budget: {first_look_batch: 64}", "budget.first_look_batch: does nothing without first_look: write the share of "
-         "the epochs that a look takes, such as first_look: 0.3"),
+        ("budget: {first_look: 0.3, first_look_batch: 0}", "budget.first_look_batch: 0 is too small: it must be at "
+         "least 1"),
+        ("budget: {first_look_batch: 64}", "budget.first_look_batch: does nothing without first_look: write the share "
+         "of the epochs that a look takes, such as first_look: 0.3"),
         ("budget: {trials: -1}", "budget.trials: -1 is too small: it must be at least 1"),
         ("budget: {trials: 1.5}", "budget.trials: 1.5 is not a whole number: write one, such as 8"),
         ("budget: {trials: '3'}", "budget.trials: '3' is not a whole number: write one, such as 8"),

@@ -12,6 +12,7 @@ from sparsweep.spaces.constraint import Constraint
 from sparsweep.trainables import attempt as attempt_module
 from sparsweep.trainables.attempt import Attempt, run_trial
 from sparsweep.trainables.compact.architecture import load_network
+from sparsweep.trainables.look import options_for_a_look
 from sparsweep.trainables.options import TrialOptions
 from sparsweep.trainables.point import LOOK, Point, by_training, cut_name
 from sparsweep.trainables.record import TrialFolder, TrialRecord
@@ -193,20 +194,21 @@ def test_what_a_look_leaves_out(share: float, epochs: int, tuned: tuple[int, int
     whole = TrialOptions(
         epochs=10, finetune_epochs=3, last_finetune_epochs=8, descent_from="own", further_descents="weight", cuts=9
     )
-    look = whole.for_a_look(share)
+    look = options_for_a_look(whole, share)
     assert (look.epochs, (look.finetune_epochs, look.last_finetune_epochs)) == (epochs, tuned)
     assert (look.descent_from, look.further_descents, look.cuts) == ("below_own", "", cuts)
-    untuned = replace(whole, finetune_epochs=0, last_finetune_epochs=0).for_a_look(share)
+    untuned = options_for_a_look(replace(whole, finetune_epochs=0, last_finetune_epochs=0), share)
     assert (untuned.finetune_epochs, untuned.cuts) == (0, 9)
-    assert replace(whole, cuts=2).for_a_look(share).cuts == 2
+    assert options_for_a_look(replace(whole, cuts=2), share).cuts == 2
 
 
 @pytest.mark.parametrize(("optimizer", "rate"), [("adam", 4e-3), ("sgd", 8e-3)])
 def test_a_look_in_larger_batches_goes_in_larger_steps(optimizer: str, rate: float) -> None:
     whole = TrialOptions(epochs=10, batch_size=64, learning_rate=2e-3, finetune_learning_rate=1e-3, optimizer=optimizer)
-    look = whole.for_a_look(0.3, 256)
+    look = options_for_a_look(whole, 0.3, 256)
     assert (look.batch_size, look.learning_rate, look.finetune_learning_rate) == (256, rate, 2e-3)
-    assert replace(whole.for_a_look(0.3), batch_size=256, learning_rate=rate, finetune_learning_rate=2e-3) == look
+    small = options_for_a_look(whole, 0.3)
+    assert replace(small, batch_size=256, learning_rate=rate, finetune_learning_rate=2e-3) == look
 
 
 def test_names_of_a_look_s_cuts() -> None:

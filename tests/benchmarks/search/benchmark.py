@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from sparsweep.spaces.load import load_sweep
 from sparsweep.spaces.sweep_file import SweepFile
 from sparsweep.trainables.tasks import Task
 from tests.benchmarks.machine import machine, root
-from tests.benchmarks.search.contenders import ASIDE, Contender, sources_of, sweep_text
+from tests.benchmarks.search.contenders import Contender, aside_of, sources_of, sweep_text
 from tests.benchmarks.search.contest import AXES, Contest, knobs_as_json
 from tests.benchmarks.search.kept import Shelf, digest
 from tests.benchmarks.search.syne_tune_environment import SYNE_TUNE
@@ -68,12 +68,19 @@ class Benchmark:
             constraints=tuple(map(str, self.sweep.constraints)), seed=seed, slots=self.slots, folder=str(folder),
         )  # fmt: skip
 
+    def _given(self) -> dict[str, Any]:
+        """What of the sweep file the others are given."""
+        given = asdict(self.contest(0, Path()))
+        return {name: part for name, part in given.items() if name not in ("task", "seed", "folder")}
+
     def settings(self, contender: Contender) -> dict[str, Any]:
         """Everything that a run depends on beside its seed, its code included; only equal settings are compared."""
         return {
             "task": self.preset, "axis": self.axis, "minutes": self.minutes, "slots": self.slots,
-            "sweep": sweep_text(contender, self.preset), "data": self.task.fingerprint(),
-            "contender": [contender.module, *contender.options], "code": digest(root(), sources_of(contender), ASIDE),
+            "sweep": sweep_text(contender, self.preset) if contender.module is None else self._given(),
+            "data": self.task.fingerprint(),
+            "contender": [contender.module, *contender.options],
+            "code": digest(root(), sources_of(contender), aside_of(contender)),
             "processor": self.found_on["processor"], "versions": self.found_on["versions"],
             **({"wrapper": contender.wrapper} if contender.wrapper else {}),
             **({"syne-tune": SYNE_TUNE} if contender.module == "moasha" else {}),

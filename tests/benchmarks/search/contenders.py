@@ -78,7 +78,7 @@ ABLATIONS = (
     _ablation("descent-none", "one point a trial (`descent: none`)", trial={"descent": "none"}),
     _ablation("few-cuts", "4 cuts a descent", trial={"cuts": 4}),
     _ablation("no-finetuning", "no fine-tuning after a cut", trial={"finetune_epochs": 0}),
-    _ablation("no-look", "no first look", budget={"first_look": None}),
+    _ablation("no-look", "no first look", budget={"first_look": None, "first_look_batch": None}),
     _ablation("halving", "early stopping by successive halving", stopping={"rule": "halving"}),
     _ablation("sampler-auto", "the sampler that a sweep file without one has", sampler={"name": "auto"}),
     _ablation("sampler-random", "random proposals instead of TPE", sampler={"name": "random"}),
@@ -98,6 +98,7 @@ SHOWS = (
 )  # fmt: skip
 """Of the folder `search`: what times, shows or picks what a sweep found, and runs in none."""
 ASIDE = (
+    "spaces/presets",  # what is given of them is among a run's settings
     "trainables/delivery",
     *(f"trainables/measures/{name}.py" for name in ("latency", "runtimes", "side_by_side")),
     *(
@@ -110,6 +111,11 @@ ASIDE = (
     "trainables/tasks/torchvision_networks.py",
 )
 """What no trial of the benchmark's tasks comes to: other methods, networks and data, timing, export."""
+
+
+def aside_of(contender: Contender) -> tuple[str, ...]:
+    """Of these sources what changes none of its runs."""
+    return ASIDE if contender.module is None else (*ASIDE, "trainables/look.py")
 
 
 def sources_of(contender: Contender) -> tuple[str, ...]:
