@@ -178,7 +178,7 @@ class Descent:
     def _leave_out_above_own(self, net: nn.Module, scores: Scores) -> None:
         """Takes cuts out of the plan that would leave more multiply-adds than the own cut, or hardly less: its
         beginning, but not all."""
-        most = HARDLY_LESS * self._executed(net, scores, scores.own)
+        most = HARDLY_LESS * self._executed(net, scores, dict(scores.own))
         plan = self.limits or (self._foretold(net, scores, keep) for keep in self.keeps)
         first = next((at for at, macs in enumerate(plan) if macs <= most), 0)
         for plan_of in (self.keeps, self.limits, self.steps):
