@@ -217,8 +217,9 @@ class Proposals:
             look=self.first_look if self._looks(number) else 0.0, look_batch=self.first_look_batch,
         )  # fmt: skip
         if self.judge is not None and (when := self.stopping) is not None:
-            rungs = rungs_of(plan.options().epochs, reduction=when.reduction, first=when.first)
-            plan = replace(plan, rungs=rungs, judged_on_the_way=when.descents)
+            halved = when.rule != "descents"
+            rungs = rungs_of(plan.options().epochs, reduction=when.reduction, first=when.first) if halved else ()
+            plan = replace(plan, rungs=rungs, judged_on_the_way=when.descents or not halved)
         self.at_work[number] = plan
         if self.left and self.left[0][0] == number:
             self.left.popleft()

@@ -5,7 +5,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-FULL_CURVES = 4
+FULL_CURVES = 2
 """So many descents to the end are known before one is cut short: they say how far a curve comes back."""
 COMES_BACK = 0.95
 """Share of what was seen of gaps that closed again which a descent is given."""

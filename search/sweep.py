@@ -159,9 +159,10 @@ def _hold_and_run(job: Job, console: "Console") -> Delivered:
 
 
 def _forerunner_count(job: Job) -> int:
-    """None where trials run elsewhere, where they are judged on their way, and where data of the user's own may hold
-    files open that two processes cannot share."""
-    if job.inline or job.where.address is not None or _judged(job) or is_own(job.task.data):
+    """None where trials run elsewhere, where their trainings are judged, and where data of the user's own may hold
+    files open that two processes cannot share. Of the first trials no descent ends early: others are behind them."""
+    judged = job.sweep.stopping.rule == "halving" or job.sweep.seeds > 1
+    if job.inline or job.where.address is not None or judged or is_own(job.task.data):
         return 0
     return forerunner_count(job.sweep.resources)
 

@@ -22,6 +22,11 @@ def contradictions(data: Mapping[str, Any]) -> Iterator[Fault]:
     yield from _budget_faults(_given(data.get("budget")), _given(data.get("resources")))
     yield from _constraint_faults(data.get("constraints"))
     yield from _descent_faults(_given(data.get("trial")), _given(data.get("space")))
+    stopping = _given(data.get("stopping"))
+    if stopping.get("rule") == "descents" and stopping.get("descents") is False:
+        yield Fault(
+            place=("stopping", "descents"), text="leaves rule: descents nothing to end: write rule: none, or halving"
+        )
     if untimed(data.get("timing")):
         yield from _untimed_faults(data)
 

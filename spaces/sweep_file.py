@@ -200,20 +200,22 @@ def untimed(timing: Any) -> bool:
 
 
 class Stopping(Part):
-    """Which trials end early: asynchronous successive halving by what a trial would give if it were cut now."""
+    """What ends early: trainings, by asynchronous successive halving of what they would give if they were cut now, and
+    descents that are too far below the front to come back."""
 
-    rule: Literal["halving", "none"] = "none"
+    rule: Literal["halving", "descents", "none"] = "none"
+    """`descents` ends descents alone."""
     reduction: int = Field(default=3, ge=2, le=100)
     """Of the trials that come to a rung the best 1 / reduction go on."""
     first: int | None = Field(default=None, ge=1, le=1_000_000)
     """Epochs of training before the first rung; each next one is `reduction` times as high."""
     descents: bool = True
-    """Whether a descent ends that is too far below the front to come back."""
+    """Whether `halving` ends descents too."""
 
     @model_validator(mode="before")
     @classmethod
     def _in_a_word(cls, given: Any) -> Any:
-        """`stopping: none`, or `halving`, or whether."""
+        """`stopping: none`, `descents` or `halving`, or whether."""
         if isinstance(given, bool):
             return {"rule": "halving" if given else "none"}
         return {"rule": given} if isinstance(given, str) else given

@@ -595,7 +595,11 @@ def test_plans_carry_their_rungs_only_where_somebody_judges(driver: Make) -> Non
     other = driver(judge=judge, stopping=rule, fixed={"epochs": 20}, budget=2).next()
     assert other is not None
     assert (other.rungs, other.judged_on_the_way) == ((4, 8, 16), False)
-    alone = driver(budget=3).next()
+    judge = Forgiving(judge=SweepJudge(axes=("macs_removed",)))
+    descending = driver(judge=judge, stopping=Stopping(rule="descents", first=4), budget=3).next()
+    assert descending is not None
+    assert (descending.rungs, descending.judged_on_the_way) == ((), True)
+    alone = driver(budget=4).next()
     assert alone is not None
     assert (alone.rungs, alone.judged_on_the_way) == ((), False)
 

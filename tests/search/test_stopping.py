@@ -117,7 +117,7 @@ def test_a_descent_ends_where_it_has_fallen_farther_than_curves_come_back() -> N
     assert not out_of_reach(reach, (0.5, 0.81), curves), "a gap of .09, and .1 has closed before"
     assert out_of_reach(reach, (0.5, 0.7), curves), "a gap of .2"
     assert not out_of_reach(reach, (0.95, 0.1), curves), "beyond the front there is no gap"
-    assert not out_of_reach(reach, (0.5, 0.1), curves[:3]), "three curves tell too little"
+    assert not out_of_reach(reach, (0.5, 0.1), curves[:1]), "one curve tells too little"
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), max_size=30))

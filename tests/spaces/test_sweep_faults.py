@@ -116,6 +116,8 @@ def test_all_faults_come_at_once_in_the_order_of_the_file(tmp_path: Path, catalo
          "least 1"),
         ("budget: {first_look_batch: 64}", "budget.first_look_batch: does nothing without first_look: write the share "
          "of the epochs that a look takes, such as first_look: 0.3"),
+        ("stopping: {rule: descents, descents: false}", "stopping.descents: leaves rule: descents nothing to end: "
+         "write rule: none, or halving"),
         ("budget: {trials: -1}", "budget.trials: -1 is too small: it must be at least 1"),
         ("budget: {trials: 1.5}", "budget.trials: 1.5 is not a whole number: write one, such as 8"),
         ("budget: {trials: '3'}", "budget.trials: '3' is not a whole number: write one, such as 8"),

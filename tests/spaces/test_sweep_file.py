@@ -205,7 +205,7 @@ def test_a_catalogue_that_contradicts_itself_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("text", "rule"), [("none", "none"), ("halving", "halving"), ("false", "none"), ("true", "halving"),
-                       ("{rule: halving, reduction: 4, first: 2}", "halving")],
+                       ("{rule: halving, reduction: 4, first: 2}", "halving"), ("descents", "descents")],
 )  # fmt: skip
 def test_stopping_in_a_word_or_in_full(text: str, rule: str, catalogue: Catalogue) -> None:
     sweep = sweep_of(f"stopping: {text}\n", catalogue)

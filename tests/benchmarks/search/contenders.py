@@ -79,6 +79,7 @@ ABLATIONS = (
     _ablation("few-cuts", "4 cuts a descent", trial={"cuts": 4}),
     _ablation("no-finetuning", "no fine-tuning after a cut", trial={"finetune_epochs": 0}),
     _ablation("no-look", "no first look", budget={"first_look": None, "first_look_batch": None}),
+    _ablation("no-stopping", "no descent ends early", stopping={"rule": "none"}),
     _ablation("halving", "early stopping by successive halving", stopping={"rule": "halving"}),
     _ablation("sampler-auto", "the sampler that a sweep file without one has", sampler={"name": "auto"}),
     _ablation("sampler-random", "random proposals instead of TPE", sampler={"name": "random"}),
