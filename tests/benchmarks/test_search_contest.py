@@ -204,7 +204,7 @@ def test_every_ablation_is_a_sweep_file_that_differs(ablation: Contender, preset
     assert ablation.overrides or ablation.options or ablation.wrapper
 
 
-def test_only_where_the_preset_looks_ahead_not_to_is_an_ablation() -> None:
+def test_only_where_the_preset_looks_ahead_or_stops_not_to_is_an_ablation() -> None:
     left = {preset: {each.name for each in ABLATIONS if not differs(each, preset)} for preset in AXES}
     assert left == {"digits": {"no-look", "no-stopping"}, "lenet300-mnist": set()}
 
