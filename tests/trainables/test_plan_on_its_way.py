@@ -23,7 +23,7 @@ TIMES = LayerTimes(
 PLAN = TrialPlan(
     number=3, setting={"method": "gasl", "sparsity_strength": 1e-3}, seed=7, fixed={"epochs": 2},
     task=Task(network="lenet-digits", data="digits"), code_root=Path("/code"), layer_times=TIMES, rungs=(1, 3),
-    judged_on_the_way=True, slot={"cpu": 1.0, "gpu": 0.25}, seeds=3, training=1, look=0.25,
+    judged_on_the_way=True, slot={"cpu": 1.0, "gpu": 0.25}, seeds=3, training=1, look=0.25, look_batch=256,
 )  # fmt: skip
 
 
