@@ -41,6 +41,7 @@ from sparsweep.search.proposals import Proposals
 from sparsweep.search.publishing import put_files
 from sparsweep.search.refusals import refuse_absent, refuse_unsuitable
 from sparsweep.search.sweep_folder import SweepFolder, Where
+from sparsweep.search.undisturbed import undisturbed
 from sparsweep.search.warm_start import Earlier, best_rows, earlier_of, keep
 from sparsweep.search.with_optuna import OUTAGES, PointsStudy, Study, open_storage, reason_of
 from sparsweep.search.worth import searched_points, searched_rules, setting_value
@@ -469,7 +470,8 @@ class RayEngine(Engine):
 
     def ray(self) -> "Future[None]":
         """Done when Ray is there; it is imported here and now, and begins behind what else there is to do."""
-        from sparsweep.search import with_ray
+        with undisturbed():
+            from sparsweep.search import with_ray
 
         if self._started is None:
             signs = self._signs if self.forerunners.count else None
@@ -543,6 +545,8 @@ class RayEngine(Engine):
         from sparsweep.search import with_ray
 
         self.ray().result()
+        if self.stop.is_set():
+            return
         self._refuse_cluster(progress.say)
         self._count_slots(proposals, progress)
         if progress.slots < 1 and not self.slots.wished:
