@@ -14,7 +14,7 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sparsweep.search.dominance import non_dominated
-from sparsweep.search.with_optuna.rows import all_parameters, distributions, parameters, suggest, suggest_all
+from sparsweep.search.with_optuna.rows import all_parameters, distributions, parameters, row_of, suggest, suggest_all
 from sparsweep.spaces.space import Row, Space
 
 FIRST = 1 << 32
@@ -97,6 +97,11 @@ class Memory(optuna.Study):  # type: ignore[misc]
             trial.values, trial.state = list(values), TrialState.COMPLETE
         if self.most_rows is not None and self.finished > SLACK * self.most_rows:
             self._thin_out(self.most_rows)
+
+    def best(self) -> Row | None:
+        """The best row with an outcome; None where none has one."""
+        found = best_of([trial for trial in self.rows.values() if trial.state == TrialState.COMPLETE], 1)
+        return row_of(self.space, self.rows[found[0]].params) if found else None
 
     def _thin_out(self, most: int) -> None:
         done = [trial for trial in self.rows.values() if trial.state != TrialState.RUNNING]

@@ -2,11 +2,17 @@
 
 | sampler | proposes |
 |---|---|
-| `auto` | quasi-random rows until ten have an outcome, then as `tpe` from the newest and the best past rows only |
+| `auto` | near the best until ten rows have an outcome, then as `tpe`, from the newest and the best past rows only |
 | `tpe` | tree-structured Parzen estimator over all past rows; conditions are its own business |
 | `gp` | Gaussian process; at its best with few trials, slow past some hundred |
 | `nsga2` | genetic, for thousands of trials |
 | `random` | evenly in the space, range by range |
+
+`auto` begins near the best row that has an outcome, or before that near the first one that is known to be good; with
+neither, or with several values a row, of which none is best, its rows are quasi-random. On recorded trials (40 seeds,
+two slots) the front is larger with rows near the best than with quasi-random ones, by 0.0035 ± 0.0011 after 8 trials
+and 0.0015 ± 0.0007 after 40; with `descent: none` it is smaller, by 0.054 ± 0.018 after 8
+(`python -m tests.benchmarks.simulation.first_trials`).
 
 `gp` and `nsga2` know no conditions: they see every parameter in every row, and those that do not apply are ignored.
 
@@ -26,6 +32,7 @@ from typing import Any
 import optuna
 
 from sparsweep.search.with_optuna.memory import Memory
+from sparsweep.search.with_optuna.near import near
 from sparsweep.search.with_optuna.tpe import GroupedTPESampler
 from sparsweep.spaces.draw import columns, every_row, key_of, random_row, row_at
 from sparsweep.spaces.space import Row, Space
@@ -68,6 +75,8 @@ class Proposer:
         """
         self.space, self.name, self.seed, self.objectives, self.say = space, sampler, seed, objectives, say
         self.sampler = sampler_named(sampler, (seed + 7919 * begun) % 2**32)
+        self.good: Sequence[Row] = ()
+        """Rows of which something good is known before any has an outcome, the best first."""
         self._said: set[str] = set()
         self.relearn(())
 
@@ -110,7 +119,7 @@ class Proposer:
     def _draw(self, number: int, turn: int) -> tuple[Row, dict[str, Any]]:
         """A row of the sampler's. One that raises costs this proposal, not the sweep."""
         if self.name == "auto" and turn == 0 and self.memory.finished < START:
-            return self._quasi_random(self._spent + number), {}
+            return self._early(number), {}
         try:
             return self.memory.propose()
         except Exception as fault:
@@ -120,6 +129,13 @@ class Proposer:
                 "setting is drawn at random, and the sweep goes on"
             )  # fmt: skip
             return random_row(self.space, Random(f"{self.seed} {number} {turn}")), {}
+
+    def _early(self, number: int) -> Row:
+        """A row near the best so far, or near one that is known to be good; without either one far from all others."""
+        best = (self.memory.best() or next(iter(self.good), None)) if self.objectives == 1 else None
+        if best is None:
+            return self._quasi_random(self._spent + number)
+        return near(self.space, best, Random(f"{self.seed} {number} near"))
 
     def _quasi_random(self, place: int) -> Row:
         """The row at this place of a scrambled Sobol sequence over all columns of the space."""

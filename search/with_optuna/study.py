@@ -99,11 +99,13 @@ class Study:
 
     def propose_first(self, rows: Iterable[Row]) -> None:
         """Settings, laid into the space, to be proposed before anything else; once a study, and none twice."""
+        rows = [self.space.nearest(row) for row in rows]
+        self.proposer.good = rows
         if self.study.get_trials(deepcopy=False):
             return
         with self._writing():
             for row in rows:
-                self.study.enqueue_trial(parameters(self.space, self.space.nearest(row)), skip_if_exists=True)
+                self.study.enqueue_trial(parameters(self.space, row), skip_if_exists=True)
         self._known = None
 
     def ask(self) -> tuple[int, Row]:

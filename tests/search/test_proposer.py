@@ -1,5 +1,6 @@
 """The next row: none twice while there is another one, and a sampler that fails costs one proposal."""
 
+from random import Random
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 
 from sparsweep.search.with_optuna import Outcome, Study, Told, open_storage
+from sparsweep.search.with_optuna.near import near
 from sparsweep.search.with_optuna.proposer import START, Proposer
 from sparsweep.spaces.draw import key_of
 from sparsweep.spaces.space import Choice, Float, Int, Knob, Row, Space
@@ -89,14 +91,39 @@ def test_a_sampler_that_raises_costs_that_proposal_and_is_told_of_once(monkeypat
     assert len(said) == 1
 
 
-def test_auto_begins_with_rows_spread_evenly() -> None:
-    study = a_study(InMemoryStorage(), WIDE, seed=5)
+@pytest.mark.parametrize("objectives", [("curve_value",), ("accuracy", "sparsity")])
+def test_auto_begins_with_rows_spread_evenly_where_no_row_is_best(objectives: tuple[str, ...]) -> None:
+    study = a_study(InMemoryStorage(), WIDE, seed=5, objectives=objectives)
     rates = []
     for _ in range(START - 2):  # eight rows of a Sobol sequence: one in each eighth
         number, row = study.ask()
         rates.append(float(row["rate"]))
-        tell(study, number, 0.5)
+        if len(objectives) > 1:
+            tell(study, number, 0.5, 0.5)
     assert sorted(int(8 * rate) for rate in rates) == list(range(8))
+
+
+def test_auto_begins_near_the_row_that_is_known_to_be_good_and_then_near_the_best() -> None:
+    study = a_study(InMemoryStorage(), WIDE)
+    good = {"granularity": "weight", "rate": 0.1}
+    study.propose_first([good])
+    assert study.ask() == (0, good)
+    _, away = study.ask()
+    assert away == near(WIDE, good, Random("0 1 near")), "while nothing has an outcome"
+    tell(study, 1, 0.2)
+    tell(study, 0, 0.1)
+    assert study.ask()[1] == near(WIDE, away, Random("0 2 near")), "the better one, whatever was known before"
+
+
+def test_a_resumed_study_begins_near_what_is_known_to_be_good_too(tmp_path: Any) -> None:
+    url = f"sqlite:///{tmp_path / 'studies.db'}"
+    good = {"granularity": "weight", "rate": 0.1}
+    rows = []
+    for _ in range(3):
+        study = a_study(open_storage(url), WIDE)
+        study.propose_first([good])
+        rows.append(study.ask()[1])
+    assert rows == [good, *(near(WIDE, good, Random(f"0 {number} near")) for number in (1, 2))]
 
 
 def test_auto_learns_where_the_good_rows_are() -> None:

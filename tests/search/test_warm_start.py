@@ -116,9 +116,11 @@ def test_a_sweep_learns_from_an_earlier_one_that_may_go_afterwards(tmp_path: Pat
     shutil.rmtree(tmp_path / "sweeps" / "old")
     resumed = driver_of(job)
     assert [told.row for told in resumed.study.earlier] == old
-    assert answer(resumed, 1)[0] not in (*old, *rows)
-    assert resumed.store.numbers() == [0, 1, 2, 3, 4]
-    assert [trial.number for trial in resumed.study.study.trials if trial.state.name != "WAITING"] == [0, 1, 2, 3, 4]
+    good, new = answer(resumed, 2)
+    assert good == old[0], "known to be good, and not among the earlier best"
+    assert new not in (*old, *rows)
+    assert resumed.store.numbers() == [0, 1, 2, 3, 4, 5]
+    assert [trial.number for trial in resumed.study.study.trials if trial.state.name != "WAITING"] == list(range(6))
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ ABLATIONS = (
     _ablation("no-look", "no first look", budget={"first_look": None, "first_look_batch": None}),
     _ablation("no-stopping", "no descent ends early", stopping=None),
     _ablation("halving", "early stopping by successive halving", stopping={"rule": "halving"}),
-    _ablation("sampler-auto", "the sampler that a sweep file without one has", sampler={"name": "auto"}),
+    _ablation("sampler-tpe", "TPE from all rows after ten at random", sampler={"name": "tpe"}),
     _ablation("sampler-random", "random proposals instead of TPE", sampler={"name": "random"}),
     _ablation("sampler-nsga2", "NSGA-II instead of TPE", sampler={"name": "nsga2"}),
     _ablation("method-random", "random filters or weights cut instead of the method", methods=["random"], space=None),
