@@ -153,18 +153,22 @@ def test_a_full_run_is_kept_as_page_figures_and_picture(
     capsys.readouterr()
 
 
+@pytest.mark.parametrize("only", ["", "sparsweep,no-reuse,descent-none"])
 def test_ablations_have_a_page_of_their_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], only: str
 ) -> None:
     monkeypatch.setattr(command, "RESULTS", tmp_path)
     words = ["--task", "digits", "--minutes", "1", "--seeds", "5", "--ablations", "--keep", str(tmp_path / "runs")]
-    benchmark = command.benchmark_of(command._options(words))
+    options = command._options([*words, *(["--only", only] if only else [])])
+    benchmark = command.benchmark_of(options)
     names = [each.name for each in benchmark.contenders]
     without = ("no-look", "no-stopping")  # digits has neither
-    assert names == ["sparsweep", *(each.name for each in ABLATIONS if each.name not in without)]
+    every = ["sparsweep", *(each.name for each in ABLATIONS if each.name not in without)]
+    assert names == (only.split(",") if only else every)
     runs = {name: [run(name, seed, (5.0, 0.9, 0.5)) for seed in range(5)] for name in names}
-    assert command.tell(benchmark, Outcome(runs=runs), command="as typed") == 0
+    assert command.tell(benchmark, Outcome(runs=runs), command=command._command(options)) == 0
     page = (tmp_path / "search-digits-ablations.md").read_text()
+    assert (f"--ablations --only {only}`" if only else "--ablations`") in page
     assert "# Search against time: digits, ours with one thing otherwise" in page
     assert all(f"| {name} |" in page for name in names)
     assert (tmp_path / "search-digits-ablations.png").exists()

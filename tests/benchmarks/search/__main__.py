@@ -5,8 +5,8 @@
 
 Runs one after the other, interleaved seed by seed; each is kept in the folder of `--keep`, so that the same command
 goes on where it was. `--ablations` holds sweeps of ours with one thing otherwise against ours, in place of what else a
-user would do. Of a full run (5 seeds or more, all contenders or all ablations) page, figures and picture are kept. The
-exit code is 1 if a target is missed: ours is to have what the best alternative has at its end after a tenth of the
+user would do. Of a full run (5 seeds or more, of all contenders, or of ours and some ablations) page, figures and
+picture are kept. The exit code is 1 if a target is missed: ours is to have what the best alternative has at its end after a tenth of the
 budget (a thirtieth of 20 minutes or more), never to be behind once it has begun, and not to be slower than another
 search of our own trial on a task that both saturate, or to end ahead of it on one that they do not.
 """
@@ -114,7 +114,7 @@ def tell(benchmark: Benchmark, outcome: Outcome, *, command: str) -> int:
     notes = remarks(benchmark.contenders, outcome.missing, benchmark.axis, benchmark.slots, paces)
     print("\n".join([lines_as_text(head, lines, left=1), "", *said, *([""] if said else []), *notes]))
     here = {contender.name for contender in benchmark.contenders}
-    ablations = here >= set(field(benchmark.preset, ablations=True))
+    ablations = {OURS.name} < here <= {OURS.name, *(each.name for each in ABLATIONS)}
     if benchmark.seeds < FULL_SEEDS or not (ablations or here >= set(field(benchmark.preset, ablations=False))):
         return 0
     title = f"Search against time: {benchmark.preset}" + (", ours with one thing otherwise" if ablations else "")
@@ -132,6 +132,7 @@ def _command(options: argparse.Namespace) -> str:
     """As it can be typed again, without this machine's paths."""
     words = f"--task {options.task} --minutes {options.minutes:g} --seeds {options.seeds}"
     more = (" --data-root DIR" if options.data_root else "") + (" --ablations" if options.ablations else "")
+    more += f" --only {options.only}" if options.only else ""
     return f"python -m tests.benchmarks.search {words}{more}"
 
 
