@@ -6,9 +6,9 @@
 Runs one after the other, interleaved seed by seed; each is kept in the folder of `--keep`, so that the same command
 goes on where it was. `--ablations` holds sweeps of ours with one thing otherwise against ours, in place of what else a
 user would do. Of a full run (5 seeds or more, of all contenders, or of ours and some ablations) page, figures and
-picture are kept. The exit code is 1 if a target is missed: ours is to have what the best alternative has at its end after a tenth of the
-budget (a thirtieth of 20 minutes or more), never to be behind once it has begun, and not to be slower than another
-search of our own trial on a task that both saturate, or to end ahead of it on one that they do not.
+picture are kept. The exit code is 1 if a target is missed: ours is to have what the best alternative has at its end
+after a tenth of the budget (a thirtieth of 20 minutes or more), never to be behind once it has begun, and not to be
+slower than another search of our own trial on a task that both saturate, or to end ahead of it on one that they do not.
 """
 
 import argparse
