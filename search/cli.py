@@ -83,7 +83,10 @@ def _add_budget(parser: argparse.ArgumentParser) -> None:
 
 def _add_where(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-root", metavar="DIR", help="folder that holds the task's data")
-    parser.add_argument("--address", help="Ray cluster to run on; default: RAY_ADDRESS, or a local Ray")
+    parser.add_argument(
+        "--address",
+        help="Ray cluster to run on; local: Ray on this machine for all trials; default: RAY_ADDRESS, or this machine",
+    )
     parser.add_argument("--tracking-uri", help="MLflow server; default: MLFLOW_TRACKING_URI, or SQLite in .sparsweep")
     parser.add_argument(
         "--study-storage", metavar="URL", help="Optuna database; default: SPARSWEEP_STUDY_STORAGE, or SQLite there"

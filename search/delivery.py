@@ -23,14 +23,12 @@ from sparsweep.search.standing import restand
 from sparsweep.search.sweep_folder import SweepFolder, Where, points_of, with_measured
 from sparsweep.search.worth import searched_points
 from sparsweep.spaces.sweep_file import SweepFile
-from sparsweep.trainables.compact.architecture import load_network
-from sparsweep.trainables.measures.accuracy import accuracy
 from sparsweep.trainables.point import Point
 from sparsweep.trainables.record import TrialStore, write_atomically
-from sparsweep.trainables.tasks import Task
 
 if TYPE_CHECKING:
     from sparsweep.search.with_mlflow import Ledger
+    from sparsweep.trainables.tasks import Task
 
 
 Run = Callable[[Callable[..., Any], Sequence[Any]], Any]
@@ -53,7 +51,7 @@ class Delivered:
 
 
 def deliver(
-    sweep: SweepFile, folder: SweepFolder, store: TrialStore, task: Task, *, latency_file: Path,
+    sweep: SweepFile, folder: SweepFolder, store: TrialStore, task: "Task", *, latency_file: Path,
     run_alone: Run, near_store: Run, release: Callable[[], None], progress: Progress, ledger: "Ledger | None",
     tracking_uri: str, fence: Callable[[], None],
 ) -> Delivered:  # fmt: skip
@@ -143,7 +141,7 @@ def frontier_over(points: Sequence[Point], sweep: SweepFile, name: str) -> Front
 
 
 def _time(
-    found: Sequence[Point], sweep: SweepFile, folder: SweepFolder, store: TrialStore, task: Task, meter: Meter,
+    found: Sequence[Point], sweep: SweepFile, folder: SweepFolder, store: TrialStore, task: "Task", meter: Meter,
     progress: Progress,
 ) -> int:  # fmt: skip
     """Times what is near the front of all that was found; how many stayed too noisy."""
@@ -186,8 +184,11 @@ def timing_of(sweep: SweepFile) -> Timing:
     return Timing(batches=batches, runtimes=asked.runtimes, threads=asked.threads, round_ms=asked.round_ms)
 
 
-def _test(points: Sequence[Point], folder: SweepFolder, store: TrialStore, task: Task) -> None:
+def _test(points: Sequence[Point], folder: SweepFolder, store: TrialStore, task: "Task") -> None:
     """Test accuracy of the frontier's compact networks: once a point, never seen by the search."""
+    from sparsweep.trainables.compact.architecture import load_network
+    from sparsweep.trainables.measures.accuracy import accuracy
+
     data, score = task.load(), task.score_function()
     notes = []
     for point in points:
@@ -215,7 +216,7 @@ def kept_points(frontier: Frontier, keep: int) -> list[Point]:
 
 
 def _register(
-    frontier: Frontier, sweep: SweepFile, folder: SweepFolder, store: TrialStore, task: Task, ledger: "Ledger",
+    frontier: Frontier, sweep: SweepFile, folder: SweepFolder, store: TrialStore, task: "Task", ledger: "Ledger",
     tracking_uri: str, fence: Callable[[], None], near_store: Run,
 ) -> dict[str, str]:  # fmt: skip
     """Publishes the kept points and says anew which of the model's versions stand on the frontier."""
@@ -265,7 +266,7 @@ def _seeds_tags(point: Point) -> dict[str, str]:
     return {**told, "accuracy_deviation": repr(deviation)}
 
 
-def _task_tags(task: Task) -> dict[str, str]:
+def _task_tags(task: "Task") -> dict[str, str]:
     """The task's own words, and how bytes become the network's inputs: (value / 255 - mean) / std, by channel."""
     inputs, named = task.load().train, {"network": task.network, "data": task.data}
     return named | ({"input_mean": json.dumps(inputs.mean), "input_std": json.dumps(inputs.std)} if inputs.mean else {})

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sparsweep.search.home import Home
 from sparsweep.search.redaction import without_secrets
+from sparsweep.search.sweep_folder import Where
 
 ROOM_GIB = 2.0
 
@@ -24,7 +25,7 @@ class Check:
 
 def examine(home: Home, address: str | None, tracking_uri: str | None, study_storage: str | None) -> list[Check]:
     """All checks, in the order in which a sweep needs them."""
-    address = address or os.environ.get("RAY_ADDRESS")
+    address = Where(address=address or os.environ.get("RAY_ADDRESS")).cluster
     tracking_uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or home.tracking_uri
     study_storage = study_storage or os.environ.get("SPARSWEEP_STUDY_STORAGE") or home.study_storage
     return [

@@ -1,13 +1,16 @@
-"""The first trials of a sweep on this machine begin before Ray is there.
+"""The trials of a sweep's first minutes on this machine run before Ray is there.
 
-A local Ray takes seconds to begin, and its processes take seconds more to import torch. The driver has imported it
-already: it forks a process for every slot, and these work on trials until Ray has a process to take over with.
+A local Ray takes seconds to begin, its processes take seconds more to import torch, and while they do they take the
+processors from trials. The driver has imported torch already: it forks a process for every slot, and these work on
+trials. Ray begins when the sweep is so long that this does not matter, or one of them has died, and takes over when it
+has processes of its own.
 
-driver: data loaded → fork → checks, study → a trial has ended: Ray begins → Ray is ready: hand over
+driver: data loaded → fork → checks, study → minutes later: Ray begins → Ray is ready: hand over
 forerunner:                                → trial 0 → trial 2 → … → the trial it is at → ends, its slot is Ray's
 
-A forerunner is told its trials by a pipe, as JSON, and answers with a line when it has committed one. It ends when the
-pipe does, so that none outlives its driver.
+A forerunner is told its trials by a pipe, as JSON, a line each. It says by another when it has committed one, and asks
+by it what a trial asks its judge, which the driver answers at once. It ends when the pipe does, so that none outlives
+its driver.
 """
 
 import gc
@@ -28,12 +31,16 @@ from typing import Any, NoReturn, Self
 from sparsweep.search.source import Source
 from sparsweep.spaces.sweep_file import Resources
 from sparsweep.trainables.death import KILLED, Death, cause_of_death, watched
+from sparsweep.trainables.judgement import LENIENT, Judge, Verdict
+from sparsweep.trainables.point import Point
 from sparsweep.trainables.record import StorageFullError
 
 LOOK_S = 0.05
 """How often a driver's thread looks for a trial to give, or for its end."""
 GRACE_S = 10.0
 """How long a forerunner that is told to end has for its epoch and its checkpoint."""
+MOST_BYTES = 1 << 16
+"""Read from a pipe at once."""
 STORAGE_FULL = 74
 """Exit code (EX_IOERR) of one that found no room to write."""
 
@@ -54,9 +61,11 @@ class _Process:
     orders: int
     """Write end of the pipe by which it is told its trials."""
     answers: int
-    """Read end of the pipe by which it says that one is done."""
+    """Read end of the pipe by which it says that one is done, and asks."""
     code: int | None = None
     """Its exit code, once that was asked for; less than 0 is the signal that killed it."""
+    _half: bytes = b""
+    """What it has said of a line that has not ended yet."""
 
     def send(self, order: Mapping[str, Any]) -> None:
         """Raises OSError where it is gone."""
@@ -64,11 +73,17 @@ class _Process:
         while text:
             text = text[os.write(self.orders, text) :]
 
-    def answered(self, within_s: float) -> bool | None:
-        """Whether it says that its trial is done; None where it says nothing yet, false where it has ended."""
-        if not select.select([self.answers], [], [], within_s)[0]:
-            return None
-        return os.read(self.answers, 1) != b""
+    def heard(self, within_s: float) -> dict[str, Any] | None:
+        """What it says; None where it says nothing yet. Raises EOFError where it has ended."""
+        while b"\n" not in self._half:
+            if not select.select([self.answers], [], [], within_s)[0]:
+                return None
+            if not (more := os.read(self.answers, MOST_BYTES)):
+                raise EOFError
+            self._half += more
+        line, self._half = self._half.split(b"\n", 1)
+        found: dict[str, Any] = json.loads(line)
+        return found
 
     def signal(self, which: signal.Signals) -> None:
         if self.code is None:
@@ -114,11 +129,19 @@ class Forerunners:
             os.close(to_write)
             self._idle.append(_Process(pid=pid, orders=orders, answers=answers))
 
-    def begin(self, source: Source, folder_of: Callable[[int], Path], stop: threading.Event) -> None:
-        """Has them work on trials of `source`, from now until `hand_over`, `stop` or their end."""
+    def begin(
+        self, source: Source, folder_of: Callable[[int], Path], stop: threading.Event,
+        judge_of: Callable[[], Judge] = lambda: LENIENT,
+    ) -> None:  # fmt: skip
+        """Has them work on trials of `source`, from now until `hand_over`, `stop` or their end.
+
+        Args:
+            judge_of: the judge of now, which threads ask side by side.
+        """
         self._stop = stop
         while self._idle:
-            serve = threading.Thread(target=self._serve, args=(self._idle.pop(), source, folder_of), daemon=True)
+            given = (self._idle.pop(), source, folder_of, judge_of)
+            serve = threading.Thread(target=self._serve, args=given, daemon=True)
             self._threads.append(serve)
             serve.start()
 
@@ -129,6 +152,10 @@ class Forerunners:
     def has_ended_one(self) -> bool:
         """Whether a trial has ended, or a forerunner."""
         return self._ended_one.is_set()
+
+    def is_short(self) -> bool:
+        """Whether a slot has none any more."""
+        return self.busy() < self.count
 
     def hand_over(self) -> None:
         """Each ends when it is done with its present trial."""
@@ -150,7 +177,9 @@ class Forerunners:
     ) -> None:  # fmt: skip
         self.end()
 
-    def _serve(self, process: _Process, source: Source, folder_of: Callable[[int], Path]) -> None:
+    def _serve(
+        self, process: _Process, source: Source, folder_of: Callable[[int], Path], judge_of: Callable[[], Judge]
+    ) -> None:  # fmt: skip
         """One forerunner's trials, in a thread of its own."""
         try:
             while not (self._stop.is_set() or self._handed_over.is_set() or source.exhausted()):
@@ -161,7 +190,7 @@ class Forerunners:
                 folder = folder_of(plan.number)
                 with suppress(BrokenPipeError):  # it has died meanwhile: heard of below
                     process.send({"plan": plan.as_json(), "folder": str(folder)})
-                if not self._works(process):
+                if not self._works(process, judge_of):
                     source.ended(plan.number, self._death(process, folder))
                     return
                 source.ended(plan.number)
@@ -170,16 +199,24 @@ class Forerunners:
             self._ended_one.set()
             process.end()
 
-    def _works(self, process: _Process) -> bool:
+    def _works(self, process: _Process, judge_of: Callable[[], Judge]) -> bool:
         """Waits for the end of its trial, and makes it end where the sweep does; whether it said that it is done."""
         kill_at: float | None = None
-        while (done := process.answered(LOOK_S)) is None:
+        while True:
+            try:
+                said = process.heard(LOOK_S)
+            except EOFError:
+                return False
+            if said is not None and "ask" not in said:
+                return True
+            if said is not None:
+                with suppress(BrokenPipeError):
+                    process.send({"answer": _answer(judge_of(), said)})
             if self._stop.is_set() and kill_at is None:
                 process.signal(signal.SIGTERM)
                 kill_at = time.monotonic() + GRACE_S
             if kill_at is not None and time.monotonic() > kill_at:
                 process.signal(signal.SIGKILL)
-        return done
 
     def _death(self, process: _Process, folder: Path) -> Death | None:
         """How it died; None where it was told to."""
@@ -239,10 +276,48 @@ def _work(orders: int, answers: int) -> None:
     from sparsweep.trainables.record import TrialFolder
     from sparsweep.trainables.trial import TrialPlan
 
-    with open(orders, closefd=False) as lines:
+    with open(orders, closefd=False) as lines, open(answers, "w", closefd=False) as said:
+
+        def say(what: Mapping[str, Any]) -> None:
+            said.write(json.dumps(what) + "\n")
+            said.flush()
+
+        def ask(what: str, number: int, points: Sequence[Point], **more: Any) -> Any:
+            say({"ask": what, "number": number, "points": [point.as_json() for point in points], **more})
+            return json.loads(next(lines))["answer"]
+
         for line in lines:
             order = json.loads(line)
             plan, folder = TrialPlan.from_json(order["plan"]), Path(order["folder"])
             with suppress(FencedError), watched(folder, plan.longest_s()):
-                run_trial(plan, TrialFolder(folder))
-            os.write(answers, b".")
+                run_trial(plan, TrialFolder(folder), judge=_Driver(ask))
+            say({"done": plan.number})
+
+
+@dataclass(frozen=True)
+class _Driver:
+    """The driver as its forerunner's trial has it: the judge."""
+
+    ask: Callable[..., Any]
+
+    def at_rung(self, number: int, epoch: int, probe: Sequence[Point]) -> Verdict:
+        return _verdict(self.ask("rung", number, probe, epoch=epoch))
+
+    def at_cut(self, number: int, points: Sequence[Point]) -> Verdict:
+        return _verdict(self.ask("cut", number, points))
+
+    def worth_repeating(self, number: int, points: Sequence[Point]) -> bool:
+        return bool(self.ask("repeat", number, points))
+
+
+def _verdict(answer: Mapping[str, Any]) -> Verdict:
+    return Verdict(values=tuple(answer["values"]), reason=answer["reason"])
+
+
+def _answer(judge: Judge, asked: Mapping[str, Any]) -> Any:
+    """What the judge says, as plain data."""
+    number, points = asked["number"], [Point.from_json(point) for point in asked["points"]]
+    if asked["ask"] == "repeat":
+        return judge.worth_repeating(number, points)
+    verdict = judge.at_rung(number, asked["epoch"], points) if asked["ask"] == "rung" else judge.at_cut(number, points)
+    return {"values": verdict.values, "reason": verdict.reason}

@@ -4,13 +4,14 @@ Trials on Ray ask it across processes (`with_ray.judging`). It is told every rec
 knows what the one before knew.
 """
 
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from sparsweep.search.curve import AXES, curve_value, near_front
-from sparsweep.search.reach import Curve, Reach, slack_of
+from sparsweep.search.reach import LEAST_GAIN, Curve, Reach, slack_of
 from sparsweep.search.stopping import Came, Values
 from sparsweep.search.worth import searched_points
 from sparsweep.spaces.constraint import Constraint
@@ -97,15 +98,19 @@ class SweepJudge:
         )
 
     def at_cut(self, number: int, points: Sequence[Point]) -> Verdict:
-        """Can its next cuts still reach the front?"""
+        """Can its next cuts still add to the front?"""
         self._see(points[-1:])
-        now = points[-1]
+        now, most = points[-1], 0.0
         for axis in self.axes:
             reach, slack = self.reaches[axis], self.slacks.get(axis)
-            if slack is None or reach.gap(*_place(now, axis)) <= slack.share(reach):
+            if slack is None or (gain := reach.most_to_gain(*_place(now, axis), slack.share(reach))) >= LEAST_GAIN:
                 return Verdict()
+            most = max(most, gain)
         gap = min(self.reaches[axis].gap(*_place(now, axis)) for axis in self.axes)
-        return Verdict(reason=f"descent ended at cut {now.cut}: {gap:.4f} below the front, more than curves come back")
+        where = f"{gap:.4f} below the front" if gap > 0 else "on the front"
+        return Verdict(
+            reason=f"descent ended at cut {now.cut}: {where}, it could add at most {most:.6f} to the hypervolume"
+        )
 
     def worth_repeating(self, number: int, points: Sequence[Point]) -> bool:
         """Is one of them about to enter the front?"""
@@ -130,16 +135,21 @@ class SweepJudge:
 
 @dataclass(kw_only=True)
 class Forgiving:
-    """A judge whose faults cost that judgement alone: the trial goes on, and the driver hears of it with a record."""
+    """A judge whose faults cost that judgement alone: the trial goes on, and the driver hears of it with a record.
+
+    Threads may ask it side by side.
+    """
 
     judge: SweepJudge
     faults: list[str] = field(default_factory=list)
     """Since the last record, each once."""
+    _one: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def take(self, record: TrialRecord) -> tuple[str, ...]:
         """What came of a trial; what the judge has raised since the last one."""
         self._asked(lambda: self.judge.take(record), None)
-        faults, self.faults = tuple(self.faults), []
+        with self._one:
+            faults, self.faults = tuple(self.faults), []
         return faults
 
     def at_rung(self, number: int, epoch: int, probe: Sequence[Point]) -> Verdict:
@@ -151,14 +161,20 @@ class Forgiving:
     def worth_repeating(self, number: int, points: Sequence[Point]) -> bool:
         return self._asked(lambda: self.judge.worth_repeating(number, points), True)
 
+    def handed_over(self, to: Callable[[SweepJudge], T]) -> T:
+        """What `to` makes of the judge, which nobody asks or tells anything meanwhile."""
+        with self._one:
+            return to(self.judge)
+
     def _asked(self, ask: Callable[[], T], otherwise: T) -> T:
-        try:
-            return ask()
-        except Exception as fault:
-            said = f"{type(fault).__name__}: {fault}"
-            if said not in self.faults:
-                self.faults.append(said)
-            return otherwise
+        with self._one:
+            try:
+                return ask()
+            except Exception as fault:
+                said = f"{type(fault).__name__}: {fault}"
+                if said not in self.faults:
+                    self.faults.append(said)
+                return otherwise
 
 
 def _no_worse(row: Values, than: Values) -> bool:

@@ -21,6 +21,7 @@ from sparsweep.spaces.space import Row
 from sparsweep.spaces.sweep_file import Stopping
 from sparsweep.trainables.attempt import PREEMPTED, lost, was_preempted
 from sparsweep.trainables.death import Death
+from sparsweep.trainables.judgement import Judge
 from sparsweep.trainables.measures.layer_times import LayerTimes
 from sparsweep.trainables.point import by_training
 from sparsweep.trainables.record import TrialFolder, TrialRecord, TrialStore, check_room
@@ -35,8 +36,8 @@ MOST_ATTEMPTS = 20
 """A trial whose nodes died so often is given up: perhaps it is the trial that kills them."""
 
 
-class Listener(Protocol):
-    """Hears what came of every trial."""
+class Listener(Judge, Protocol):
+    """A judge that hears what came of every trial."""
 
     def take(self, record: TrialRecord) -> Sequence[str]:
         """What has gone wrong with judging since the last record, a line each. Raises where there is no judge left."""

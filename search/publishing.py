@@ -10,9 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sparsweep.trainables.compact.architecture import load_network
 from sparsweep.trainables.point import Point
-from sparsweep.trainables.tasks import PATHS, Task
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,6 +40,8 @@ class Order:
 def publish(tracking_uri: str, order: Order) -> str:
     """The number of the order's version, made only if it is not there yet; one at a time per model and machine."""
     from sparsweep.search.with_mlflow import Publication
+    from sparsweep.trainables.compact.architecture import load_network
+    from sparsweep.trainables.tasks import PATHS, Task
 
     task = Task.from_json(order.task)
     return _registry(tracking_uri).publish(

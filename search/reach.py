@@ -1,4 +1,8 @@
-"""Which descents end early: those so far behind the sweep's front that curves like them have not come back. Pure."""
+"""Which descents end early: those that can add next to nothing to the sweep's front any more. Pure.
+
+A descent that has fallen far behind the front adds nothing: so far curves do not come back. One that goes along with it
+adds little where it has not far to go: on LeNet-300-100 most of a late descent is such an end, half of a trial's time.
+"""
 
 import math
 from bisect import bisect_left
@@ -9,6 +13,9 @@ FULL_CURVES = 2
 """So many descents to the end are known before one is cut short: they say how far a curve comes back."""
 COMES_BACK = 0.95
 """Share of what was seen of gaps that closed again which a descent is given."""
+
+LEAST_GAIN = 1e-4
+"""Hypervolume of accuracy x share removed for which a descent is gone on with."""
 
 Curve = Sequence[tuple[float, float]]
 """(share removed, accuracy) of one cut after the other."""
@@ -49,6 +56,29 @@ class Reach:
         at = bisect_left(self.removed, share)
         return (self.accuracy[at] if at < len(self.accuracy) else 0.0) - score
 
+    def most_to_gain(self, share: float, score: float, slack: float) -> float:
+        """What the rest of a descent may add to the hypervolume, if it comes back by so much and then goes along with
+        the front to its end. Infinity where nobody has removed as much, and where it may come back from anywhere.
+
+        A network that is more accurate than those that are denser counts in their place too.
+
+        >>> reach = Reach(removed=[0.4, 0.5, 0.9], accuracy=[0.95, 0.9, 0.8])
+        >>> round(reach.most_to_gain(0.5, 0.89, 0.03), 6), reach.most_to_gain(0.5, 0.8, 0.03)
+        (0.01, 0.0)
+        >>> reach.most_to_gain(0.9, 0.1, 0.03)
+        inf
+        """
+        if math.isinf(slack) or not self.removed or share >= self.removed[-1]:
+            return math.inf
+        reached, ahead = score + slack, slack - self.gap(share, score)
+        if ahead <= 0:
+            return 0.0
+        denser, area = 0.0, ahead * (self.removed[-1] - share)
+        for end, best in zip(self.removed, self.accuracy, strict=True):
+            area += max(reached - best, 0.0) * max(min(end, share) - denser, 0.0)
+            denser = end
+        return area
+
     def comebacks(self, curve: Curve) -> list[float]:
         """Of each cut but the last, by how much the gap was smaller at a later cut; below 0 where it only grew."""
         gaps = [self.gap(*point) for point in curve]
@@ -56,13 +86,14 @@ class Reach:
 
 
 def out_of_reach(reach: Reach, point: tuple[float, float], finished: Iterable[Curve]) -> bool:
-    """Whether a descent is so far behind the front that no further cut is to be expected on it.
+    """Whether next to nothing is to be expected of a descent's further cuts.
 
     Args:
         point: its newest cut.
         finished: curves that went to their end.
     """
-    return reach.gap(*point) > slack_of([reach.comebacks(curve) for curve in finished if len(curve) > 1])
+    slack = slack_of([reach.comebacks(curve) for curve in finished if len(curve) > 1])
+    return reach.most_to_gain(*point, slack) < LEAST_GAIN
 
 
 def slack_of(comebacks: Sequence[Sequence[float]]) -> float:

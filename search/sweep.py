@@ -1,6 +1,6 @@
 """Run a sweep, resume a sweep.
 
-check (task, stores, name)  →  the first proposals, to forerunners  →  Ray starts ∥ MLflow's schema is made
+check (task, stores, name)  →  the first proposals, to forerunners  →  MLflow's schema is made  →  Ray starts
 proposals → trials → records          the records are the truth
 records → study, MLflow, progress     projections, replayed on every start
 records → delivery                    meter, frontier, test, registry, pictures: see delivery.py
@@ -35,6 +35,7 @@ from sparsweep.search.judging import Forgiving, SweepJudge
 from sparsweep.search.lease import FencedOutError, Lease
 from sparsweep.search.meter import layer_times_of
 from sparsweep.search.onlooker import EVERY_S, Onlooker
+from sparsweep.search.own_process import in_own_process
 from sparsweep.search.progress import UNDONE, Progress
 from sparsweep.search.projector import Projector
 from sparsweep.search.proposals import Proposals
@@ -72,8 +73,9 @@ STOP_GRACE_S = 15.0
 """How long a stop waits for the slots to end before Ray is shut down over them."""
 
 
-RAY_AT_LATEST_S = 60.0
-"""After so long Ray begins although no trial has ended yet: that it cannot is to be known soon."""
+RAY_AFTER_S = 600.0
+"""So long forerunners work alone. Ray's beginning takes as much of the processors as a short trial, which a sweep of
+minutes would feel, and on one machine it does nothing for trials that they do not."""
 PROCESSES_WITHIN_S = 120.0
 """How long Ray's first processes have to import what trials need, while forerunners work."""
 EVERY_STEP_S = 0.2
@@ -160,10 +162,9 @@ def _hold_and_run(job: Job, console: "Console") -> Delivered:
 
 
 def _forerunner_count(job: Job) -> int:
-    """None where trials run elsewhere, where their trainings are judged, and where data of the user's own may hold
-    files open that two processes cannot share. Of the first trials no descent ends early: others are behind them."""
-    judged = job.sweep.stopping.rule == "halving" or job.sweep.seeds > 1
-    if job.inline or job.where.address is not None or judged or is_own(job.task.data):
+    """None where trials run elsewhere or on Ray from the first one on, and where data of the user's own may hold files
+    open that two processes cannot share."""
+    if job.inline or job.where.address is not None or is_own(job.task.data):
         return 0
     return forerunner_count(job.sweep.resources)
 
@@ -204,7 +205,7 @@ def check(job: Job, loaded: Callable[[], None] = lambda: None) -> None:
     if job.where.study_storage is not None or (job.home.path / "studies.db").exists():
         open_storage(job.study_storage)
     first_of(job, earlier_of(job))
-    if job.where.address is None:
+    if job.where.cluster is None:
         refuse_absent(job.sweep.timing.runtimes)
     job.task.load()
     loaded()
@@ -214,7 +215,8 @@ def check(job: Job, loaded: Callable[[], None] = lambda: None) -> None:
 def _run(job: Job, engine: "Engine", progress: Progress, lease: Lease) -> Delivered:
     def open_ledger() -> _Ledger:
         engine.settled.wait()
-        return _Ledger(job, engine.near_store)
+        with engine.imports:
+            return _Ledger(job, engine.near_store)
 
     projector = Projector(open_ledger=open_ledger, say=progress.say, fence=lease.check)
     proposals = _proposals(job, progress, projector)
@@ -401,8 +403,9 @@ class Engine:
 
     def __init__(self) -> None:
         self.settled = threading.Event()
-        """Set once it imports nothing more: two threads that import packages like Ray and MLflow may wait for each
-        other."""
+        """Set once there is room for what is done beside the trials."""
+        self.imports = threading.Lock()
+        """Held while a package like Ray or MLflow is imported: two threads that do so may wait for each other."""
 
     def begin(self, proposals: Proposals, progress: Progress) -> None:
         """What can be set to work at once is."""
@@ -433,8 +436,7 @@ class InlineEngine(Engine):
             while (plan := proposals.next()) is not None:
                 progress.started(1)
                 proposals.began(plan.number)
-                judge = proposals.judge if isinstance(proposals.judge, Forgiving) else LENIENT
-                run_trial(plan, proposals.store.folder(plan.number), debug=True, judge=judge)
+                run_trial(plan, proposals.store.folder(plan.number), debug=True, judge=proposals.judge or LENIENT)
                 proposals.ended(plan.number)
         except (KeyboardInterrupt, PreemptedError):
             self.stopped = True
@@ -444,7 +446,7 @@ class InlineEngine(Engine):
 
 
 class RayEngine(Engine):
-    """Trials on Ray: this machine's, or a cluster's; the first ones by forerunners, if there are any."""
+    """Trials on Ray: this machine's, or a cluster's; those of the first minutes by forerunners, if there are any."""
 
     def __init__(self, job: Job, forerunners: Forerunners) -> None:
         super().__init__()
@@ -466,11 +468,11 @@ class RayEngine(Engine):
         from sparsweep.search.with_ray import Slots
 
         needs = self.job.sweep.resources
-        return Slots(cpu=needs.cpu, gpu=needs.gpu, address=self.job.where.address, wished=needs.slots or 0)
+        return Slots(cpu=needs.cpu, gpu=needs.gpu, address=self.job.where.cluster, wished=needs.slots or 0)
 
     def ray(self) -> "Future[None]":
         """Done when Ray is there; it is imported here and now, and begins behind what else there is to do."""
-        with undisturbed():
+        with self.imports, undisturbed():
             from sparsweep.search import with_ray
 
         if self._started is None:
@@ -486,7 +488,10 @@ class RayEngine(Engine):
         proposals.ahead = self.forerunners.count + 1
         self.clerk = Clerk(proposals, progress.say)
         self.clerk.start()
-        self.forerunners.begin(self.clerk, lambda number: proposals.store.folder(number).path, self.stop)
+        self.forerunners.begin(
+            self.clerk, lambda number: proposals.store.folder(number).path, self.stop,
+            lambda: proposals.judge or LENIENT,
+        )  # fmt: skip
 
     def run(self, proposals: Proposals, progress: Progress) -> None:
         """Forerunners and Tune work in threads; this one looks on, so that Ctrl-C is ours."""
@@ -505,6 +510,8 @@ class RayEngine(Engine):
             while not stop.is_set() or thread.is_alive():
                 if self._started is None and clerk.exhausted() and not self.forerunners.busy():
                     break
+                if self.forerunners.has_ended_one():
+                    self.settled.set()
                 if self._started is None and self._ray_is_wanted(progress):
                     self.ray()
                 if self._started is not None and thread.ident is None:
@@ -537,8 +544,10 @@ class RayEngine(Engine):
         self.settled.set()
 
     def _ray_is_wanted(self, progress: Progress) -> bool:
-        """Its beginning would take processors from the first trials, so it waits for the end of one."""
-        return self.forerunners.has_ended_one() or time.monotonic() - progress.began > RAY_AT_LATEST_S
+        """Where a slot has no forerunner, or they have worked long enough for its beginning not to matter."""
+        if self.forerunners.is_short():
+            return not self.clerk.exhausted()
+        return time.monotonic() - progress.began > RAY_AFTER_S
 
     def _tune(self, proposals: Proposals, progress: Progress) -> None:
         """Waits for Ray and has it run what the forerunners leave. Raises ValueError where it can run nothing."""
@@ -607,6 +616,9 @@ class RayEngine(Engine):
             proposals.ahead = max(progress.slots, self.slots.wished) + 1
 
     def alone(self, function: Callable[..., Any], arguments: Sequence[Any]) -> Any:
+        """Before trials, or after them: where Ray has not begun by then, nothing is at work."""
+        if self._started is None:
+            return in_own_process(function, arguments)
         from sparsweep.search import with_ray
 
         self.ray().result()
@@ -616,14 +628,14 @@ class RayEngine(Engine):
         """On a node that says it can reach the artifact store; here where none says so."""
         from sparsweep.search import with_ray
 
-        if self.job.where.address is None:
+        if self.job.where.cluster is None:
             return function(*arguments)
         self.ray().result()
         return with_ray.near_store(function, arguments)
 
     def release(self) -> None:
         """A Ray of our own is not needed any more: shut down behind what is left to do (it takes seconds)."""
-        if self.job.where.address is None:
+        if self.job.where.cluster is None:
             self._shut_down()
 
     def _shut_down(self) -> None:

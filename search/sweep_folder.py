@@ -16,23 +16,30 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sparsweep.search.catalogue import catalogue
 from sparsweep.search.frontier_index import FrontierIndex
 from sparsweep.search.home import Home
 from sparsweep.search.lease import Lease, holder_of
 from sparsweep.search.with_mlflow import without_password
-from sparsweep.spaces.faults import nearest, shown
+from sparsweep.spaces.faults import SweepFileError, nearest, shown
 from sparsweep.spaces.load import Overrides, read_sweep
+from sparsweep.spaces.model_faults import model_faults
 from sparsweep.spaces.same_search import differences
 from sparsweep.spaces.sweep_file import SweepFile, is_name
+from sparsweep.spaces.yaml_document import read_document
 from sparsweep.trainables.point import Point, latencies, made_of
 from sparsweep.trainables.record import TrialRecord, TrialStore, read_whole, write_atomically
-from sparsweep.trainables.tasks import Task
+
+if TYPE_CHECKING:
+    from sparsweep.trainables.tasks import Task
 
 SCHEMA = 1
 REMEDY = "put a copy back, or delete it and run the sweep file again: trials that are done are not repeated"
+
+LOCAL = "local"
+"""Address of a Ray of the sweep's own on this machine, as `ray.init` names it, from the first trial on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +53,15 @@ class Where:
     data_root: str | None = None
     code_root: str | None = None
     """The folder in which the sweep's own methods, `module:Class`, are found."""
+
+    @property
+    def cluster(self) -> str | None:
+        """Address of the cluster that trials run on; None where they run on this machine alone.
+
+        >>> Where(address="head:6379").cluster, Where(address="local").cluster
+        ('head:6379', None)
+        """
+        return None if self.address == LOCAL else self.address
 
     def as_written(self) -> dict[str, str | None]:
         """Plain data for a file: an address with a password is written as the variable that it came from."""
@@ -138,7 +154,7 @@ class SweepFolder:
         except (KeyError, TypeError, AttributeError) as fault:
             raise ValueError(f"{path} is damaged ({type(fault).__name__}: {fault}): {REMEDY}") from fault
         if overrides is None and not to_run:
-            return _on_trust(text, str(path)), where
+            return on_trust(text, str(path)), where
         known = catalogue(Path(where.code_root) if to_run and where.code_root else None)
         return read_sweep(text, known, title=str(path), overrides=overrides or Overrides()), where
 
@@ -189,9 +205,16 @@ class SweepFolder:
 
 
 @lru_cache(maxsize=256)
-def _on_trust(text: str, title: str) -> SweepFile:
-    """A checked sweep file read again; whoever watches a sweep does so every second."""
-    return read_sweep(text, catalogue(None), title=title)
+def on_trust(text: str, title: str) -> SweepFile:
+    """The sweep that `SweepFile.as_json` wrote, as JSON. Raises ValueError with all that is wrong in it.
+
+    What it names was held against the catalogue then. Whoever looks at a sweep does so every second, and needs no
+    catalogue for it, and so no torch.
+    """
+    sweep, faults = model_faults(read_document(text, title).data)
+    if sweep is None:
+        raise SweepFileError(title, faults)
+    return sweep
 
 
 def sweep_in(home: Home, name: str) -> SweepFolder:
@@ -228,8 +251,10 @@ def _holds_of(point: Point, known: Mapping[str, Any]) -> bool:
     return bool(known.get("of", made_of(point)) == made_of(point))
 
 
-def task_of(sweep: SweepFile, where: Where) -> Task:
+def task_of(sweep: SweepFile, where: Where) -> "Task":
     """The sweep's task; its paths count from the folder of the command, its data lie under the given root."""
+    from sparsweep.trainables.tasks import Task
+
     task, code = sweep.task, Path(where.code_root) if where.code_root else None
 
     def path(written: str | None) -> Path | None:

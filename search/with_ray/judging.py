@@ -70,7 +70,7 @@ class RemoteJudge:
 def remote_judge(judge: "Forgiving") -> RemoteJudge:
     """Moves a judge into an actor, which needs no slot and ends with the driver."""
     actor = ray.remote(num_cpus=0, max_restarts=0)(type(judge))
-    return RemoteJudge(actor.remote(judge=judge.judge))
+    return RemoteJudge(judge.handed_over(lambda mine: actor.remote(judge=mine)))
 
 
 def judge_of(actor: Any | None) -> Judge:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.chaos.agreement import agree
-from tests.chaos.drivers import SMALL, Sweep, sweep_in, until
+from tests.chaos.drivers import ON_RAY, SMALL, Sweep, sweep_in, until
 from tests.chaos.outcome import Findings, Outcome
 from tests.chaos.processes import end_all, workers_of
 
@@ -31,7 +31,7 @@ def checkpoint_half_written(folder: Path) -> Outcome:
         "the newest checkpoint half-written", "the trial goes on from the last good one, or from its start, and is done"
     )
     with sweep_in(folder, text=SMALL.replace("epochs: 2", "epochs: 300")) as sweep:
-        driver = sweep.begin("--trials", "2")
+        driver = sweep.begin("--trials", "2", *ON_RAY)
         path = until(lambda: next(sweep.trials.glob("*/attempt-1/checkpoint.pt"), None), "a checkpoint")
         end_all([*driver.family()])
         driver.kill()
@@ -115,7 +115,7 @@ def disk_full(folder: Path) -> Outcome:
     try:
         with sweep_in(folder / "work", text=SMALL.replace("epochs: 2", "epochs: 12"),
                       more={"SPARSWEEP_HOME": str(small / "state")}) as sweep:  # fmt: skip
-            driver = sweep.begin("--trials", "12")
+            driver = sweep.begin("--trials", "12", *ON_RAY)
             sweep.wait_for(3, driver)
             until(lambda: workers_of(driver.family()), "a trial at work")
             _fill(small / "filler")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sparsweep.search.lease import STALE_S
 from tests.chaos.agreement import agree
-from tests.chaos.drivers import PATIENCE_S, SMALL, Driver, sweep_in, until
+from tests.chaos.drivers import ON_RAY, PATIENCE_S, SMALL, Driver, sweep_in, until
 from tests.chaos.outcome import Findings, Outcome
 from tests.chaos.processes import end_all, gone
 
@@ -17,7 +17,10 @@ KILLS = 10
 
 
 def driver_killed(folder: Path, kills: int = KILLS, trials: int = 36) -> Outcome:
-    """Killed at any moment: while it imports, starts Ray, replays, searches. Never let come to its end."""
+    """Killed at any moment: while it imports, starts Ray, replays, searches. Never let come to its end.
+
+    Half of the time its trials are on Ray from the first one on, otherwise Ray never begins.
+    """
     findings = Findings(
         f"kill -9 of the driver at a random moment, {kills} times in one sweep",
         f"after the last resume exactly {trials} trials, each once everywhere; the frontier is that of the records",
@@ -28,7 +31,7 @@ def driver_killed(folder: Path, kills: int = KILLS, trials: int = 36) -> Outcome
         recovered: list[float] = []
         words = ("run", "small.yaml", "--trials", str(trials))
         for _ in range(kills):
-            driver = sweep.start(*words)
+            driver = sweep.start(*words, *moment.choice([(), ON_RAY]))
             began, before = time.monotonic(), len(sweep.finished())
             if (sweep.path / "sweep.json").exists():
                 words = ("resume", "small")
@@ -41,7 +44,7 @@ def driver_killed(folder: Path, kills: int = KILLS, trials: int = 36) -> Outcome
             findings.must("the sweep was at work when it was killed", driver.process.poll() is None, driver.text)
             left = driver.kill()
             done.append(len(sweep.finished()))
-            until(lambda left=left: gone(left), "the end of the killed driver's Ray")  # type: ignore[misc]
+            until(lambda left=left: gone(left), "the end of the killed driver's processes")  # type: ignore[misc]
         findings.must("trials were left after the last kill", done[-1] < trials, done)
         code, text = sweep.run(*words)
         findings.must("the last resume ends well", code == 0, text)
@@ -99,7 +102,7 @@ def driver_suspended(folder: Path) -> Outcome:
     )
     trials = 16
     with sweep_in(folder, text=SMALL.replace("epochs: 2", "epochs: 10")) as sweep:
-        old = sweep.begin("--trials", str(trials))
+        old = sweep.begin("--trials", str(trials), *ON_RAY)
         sweep.wait_for(2, old)
         family = old.family()
         _suspend_between_writes(old, sweep.home)

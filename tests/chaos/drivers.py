@@ -19,6 +19,9 @@ from tests.chaos.processes import end_all
 PATIENCE_S = 240.0
 """How long anything may take on a machine that is busy with other work."""
 
+ON_RAY = ("--address", "local")
+"""Trials run on a Ray of the driver's from the first one on, not by forerunners."""
+
 SMALL = """
 name: small
 task: {network: lenet-digits, data: digits}

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 
 from tests.chaos.agreement import agree
-from tests.chaos.drivers import SMALL, Driver, Sweep, sweep_in, until
+from tests.chaos.drivers import ON_RAY, SMALL, Driver, Sweep, sweep_in, until
 from tests.chaos.outcome import Findings, Outcome
 from tests.chaos.processes import workers_of
 
@@ -132,7 +132,7 @@ def preempted(folder: Path) -> Outcome:
         "checkpoint within its grace time; preempted, not failed; it goes on from there; gc keeps its networks",
     )
     with sweep_in(folder, text=LONG.replace("epochs: 400", "epochs: 60")) as sweep:
-        driver = sweep.begin("--trials", "3")
+        driver = sweep.begin("--trials", "3", *ON_RAY)
         workers = _wait(driver, lambda: _in_training(driver), "a trial in training")
         number, worker = min(workers.items())
         trial = sweep.trials / f"{number:05d}"

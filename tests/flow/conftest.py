@@ -58,7 +58,7 @@ def shell(tmp_path: Path) -> Shell:
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Shell, "subprocess.CompletedProcess[str]"]:
-    """A small sweep, run to its end on a local Ray, its networks timed, shared by the tests that only read."""
+    """A small sweep, run to its end on this machine, its networks timed, shared by the tests that only read."""
     shell = Shell(tmp_path_factory.mktemp("swept"))
     (shell.folder / "small.yaml").write_text(TIMED)
     return shell, shell.run("run", "small.yaml")

@@ -20,7 +20,7 @@ registry: {model: stopping, keep: 1}
 
 def test_hopeless_trials_end_early_and_everybody_knows(shell: Shell) -> None:
     (shell.folder / "stopping.yaml").write_text(STOPPING)
-    ended = shell.run("run", "stopping.yaml")
+    ended = shell.run("run", "stopping.yaml", "--address", "local")
     assert ended.returncode == 0, ended.stderr
     records = [json.loads(path.read_text()) for path in sorted(shell.home.glob("sweeps/stopping/trials/*/result.json"))]
     states = Counter(record["state"] for record in records)

@@ -1,4 +1,4 @@
-"""The whole flow on a real local Ray: space, sweep, trials, points, frontier, registry, pick."""
+"""The whole flow on one machine: space, sweep, trials, points, frontier, registry, pick."""
 
 import json
 import subprocess
@@ -32,6 +32,25 @@ def test_a_sweep_ends_with_a_table_pictures_versions_and_what_to_type_next(swept
     folder = shell.home / "sweeps" / "small"
     assert (folder / "frontier.png").read_bytes().startswith(b"\x89PNG")
     assert "plotly" in (folder / "frontier.html").read_text()
+
+
+WITHOUT_TORCH = """
+import sys
+from sparsweep.search.cli import main
+code = main(sys.argv[1:])
+print([name for name in ("torch", "ray", "optuna") if name in sys.modules], file=sys.stderr)
+sys.exit(code)
+"""
+
+
+@pytest.mark.parametrize("words", ["status", "status small --json", "frontier small --json", "list presets"])
+def test_looking_at_a_sweep_imports_nothing_that_only_running_one_needs(swept: Swept, words: str) -> None:
+    shell, _ = swept
+    said = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, *words.split()], cwd=shell.folder, env=shell.environment, text=True,
+        capture_output=True, check=False,
+    )  # fmt: skip
+    assert (said.returncode, said.stderr.splitlines()[-1]) == (0, "[]"), said.stderr
 
 
 def test_every_trial_is_recorded_once_with_all_its_cuts(swept: Swept) -> None:

@@ -8,10 +8,13 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from sparsweep.search.frontier import frontier_of
 from sparsweep.trainables.point import Point
+from tests.chaos.drivers import until
+from tests.chaos.processes import workers_of
 from tests.flow.conftest import Shell
 
 
@@ -72,10 +75,11 @@ def test_a_driver_killed_at_a_random_moment_resumes_with_every_trial_exactly_onc
 
 
 @pytest.mark.timeout(600)
-def test_ctrl_c_stops_cleanly_says_how_to_resume_and_keeps_what_finished(shell: Shell) -> None:
-    process = shell.start("run", "small.yaml", "--trials", "50")
+@pytest.mark.parametrize("where", [(), ("--address", "local")])
+def test_ctrl_c_stops_cleanly_says_how_to_resume_and_keeps_what_finished(shell: Shell, where: tuple[str, ...]) -> None:
+    process = shell.start("run", "small.yaml", "--trials", "50", *where)
     wait_for_records(shell, process, "small", 1)
-    time.sleep(0.5)  # Ray is being imported
+    time.sleep(0.5)  # by forerunners MLflow is being imported
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=250)
     assert process.returncode == 130, err
@@ -89,6 +93,26 @@ def test_ctrl_c_stops_cleanly_says_how_to_resume_and_keeps_what_finished(shell: 
     ended = shell.run("resume", "small", "--trials", str(kept + 2), "--inline")
     assert ended.returncode == 0, ended.stderr
     assert len(records_of(shell, "small")) >= kept + 2
+
+
+@pytest.mark.timeout(600)
+def test_ray_takes_over_where_a_forerunner_is_killed(shell: Shell) -> None:
+    process = shell.start("run", "small.yaml", "--trials", "20")
+    wait_for_records(shell, process, "small", 1)
+    driver = psutil.Process(process.pid)
+    _, killed = min(until(lambda: workers_of(driver.children(recursive=True)), "a trial at work", 60).items())
+    killed.kill()
+
+    def from_ray() -> bool:
+        return any("raylet" in child.name() for child in driver.children(recursive=True))
+
+    until(from_ray, "Ray", 120)
+    _, err = process.communicate(timeout=250)
+    assert process.returncode == 0, err
+    records = [json.loads(path.read_text()) for path in records_of(shell, "small")]
+    assert len(records) == 20
+    (failed,) = [record["reason"] for record in records if record["state"] == "failed"]
+    assert failed == "the trial's process was killed from outside, perhaps by the system for its memory"
 
 
 @pytest.mark.timeout(600)

@@ -20,6 +20,7 @@ import json, os, signal, sys, threading, time
 from pathlib import Path
 import psutil
 from sparsweep.search.forerunners import Forerunners
+from sparsweep.trainables.judgement import LENIENT, Verdict
 from sparsweep.trainables.record import TrialStore
 from sparsweep.trainables.tasks import Task
 from sparsweep.trainables.trial import TrialPlan
@@ -42,6 +43,7 @@ class Few:
         return TrialPlan(
             number=number, seed=number, task=task, fixed={"epochs": epochs, "cuts": 2},
             setting={"method": "random", "granularity": "filter", "final_sparsity": 0.5},
+            **({"rungs": (1,), "judged_on_the_way": True, "seeds": 2} if what == "judge" else {}),
         )
     def exhausted(self):
         return sum(event[0] == "ended" for event in events) == 4
@@ -60,14 +62,27 @@ def ended():
 def children():
     return psutil.Process().children()
 
+class Strict:
+    # ends the training of trial 1 and the descent of trial 2, has trial 3 trained again
+    def at_rung(self, number, epoch, probe):
+        tell("rung", number, epoch, len(probe))
+        return Verdict(values=(0.5,), reason="not good enough" if number == 1 else None)
+    def at_cut(self, number, points):
+        tell("cut", number, points[-1].cut)
+        return Verdict(reason="too far down" if number == 2 else None)
+    def worth_repeating(self, number, points):
+        tell("repeat", number)
+        return number == 3
+
 stop = threading.Event()
 with Forerunners(count=2) as forerunners:
     forerunners.fork()
     pids = [child.pid for child in children()]
     if what != "nothing":
-        forerunners.begin(Few(), lambda number: store.folder(number).path, stop)
+        judge = Strict() if what == "judge" else LENIENT
+        forerunners.begin(Few(), lambda number: store.folder(number).path, stop, lambda: judge)
         until(lambda: len(events) >= 2)
-    if what == "all":
+    if what in ("all", "judge"):
         until(lambda: not forerunners.busy())
     if what == "hand over":
         forerunners.hand_over()
@@ -85,6 +100,9 @@ with Forerunners(count=2) as forerunners:
 print(json.dumps({
     "events": events, "pids": pids, "left": len(children()),
     "records": sorted(record.number for record in store.records()),
+    "ends": {record.number: [record.state, record.reason] for record in store.records()},
+    "trainings": {record.number: len({p.cut.split("-")[0] for p in record.points if p.cut.startswith("r")})
+                  for record in store.records()},
     "preempted": sorted(path.parent.parent.name for path in folder.glob("*/attempt-1/preempted")),
     "died": sorted(path.parent.name for path in folder.glob("*/died.txt")),
 }))
@@ -110,6 +128,20 @@ def test_all_trials_are_run_in_two_processes_which_then_end(tmp_path: Path) -> N
     assert sorted(event[1:] for event in found["events"] if event[0] == "ended") == [[n, None] for n in range(4)]
     assert found["records"] == [0, 1, 2, 3]
     assert (found["left"], found["died"], len(set(found["pids"]))) == (0, [], 2)
+
+
+def test_what_a_trial_asks_its_judge_the_driver_answers(tmp_path: Path) -> None:
+    found = driver(tmp_path, "judge")
+    assert found["records"] == [0, 1, 2, 3]
+    ends = found["ends"]
+    assert (ends["0"], ends["1"]) == (["done", None], ["stopped", "not good enough"])
+    assert ends["2"] == ["done", "too far down"]
+    asked = [tuple(event) for event in found["events"] if event[0] in ("rung", "cut", "repeat")]
+    assert {(1, 1), (2, 1)} <= {event[1:3] for event in asked if event[0] == "rung"}
+    assert all(event[3] > 0 for event in asked if event[0] == "rung")
+    assert ("cut", 0, "00") in asked
+    assert ("repeat", 0) in asked
+    assert (found["trainings"]["0"], found["trainings"]["3"]) == (0, 1), "only what is worth it is trained again"
 
 
 def test_handing_over_waits_for_the_trials_at_work(tmp_path: Path) -> None:

@@ -1,12 +1,16 @@
 """The sweep's judge: what it is told, what it remembers, what it answers."""
 
+import threading
+import time
+from collections.abc import Sequence
 from random import Random
 
 import pytest
 
-from sparsweep.search.judging import REMEMBERED, SweepJudge
+from sparsweep.search.judging import REMEMBERED, Forgiving, SweepJudge
 from sparsweep.search.reach import Reach, out_of_reach
 from sparsweep.spaces.constraint import Constraint
+from sparsweep.trainables.point import Point
 from sparsweep.trainables.record import Rung
 from tests.search.points import make_point
 from tests.search.records import make_record
@@ -83,14 +87,32 @@ def test_where_a_trial_gives_one_point_it_is_judged_by_all_objectives() -> None:
 
 
 def test_a_descent_ends_once_it_is_out_of_reach_of_the_front() -> None:
-    """Four curves like .9 .8 .7 made the front; one that is at .3 where they are at .8 does not come back."""
+    """Four curves like .9 .8 .85 made the front; one that is at .3 where they are at .85 does not come back."""
     judge = SweepJudge(axes=AXES)
     for number in range(4):
-        judge.take(make_record(number, *descent(number, 0.9, 0.8, 0.7)))
-    assert judge.at_cut(4, descent(4, 0.95)).reason is None, "on the front"
-    assert judge.at_cut(5, descent(5, 0.9, 0.8)).reason is None, "level with it"
+        judge.take(make_record(number, *descent(number, 0.9, 0.8, 0.85)))
+    assert judge.at_cut(4, descent(4, 0.9, 0.84)).reason is None, "level with what came back by .05"
     reason = judge.at_cut(6, descent(6, 0.8, 0.3)).reason
-    assert reason == "descent ended at cut 01: 0.5000 below the front, more than curves come back"
+    assert reason == (
+        "descent ended at cut 01: 0.5500 below the front, it could add at most 0.000000 to the hypervolume"
+    )
+
+
+def test_a_descent_along_the_front_ends_where_it_has_hardly_far_to_go() -> None:
+    """Curves come back by .01; half of the way is worth .005, the last hundredth of it next to nothing."""
+    judge = SweepJudge(axes=AXES)
+    ends = [make_point(cut=f"{at:02d}", accuracy=a, sparsity=s) for at, (a, s) in enumerate(
+        [(0.90, 0.5), (0.88, 0.9), (0.89, 0.99), (0.80, 0.997)]
+    )]  # fmt: skip
+    for number in range(2):
+        judge.take(make_record(number, *(point.with_(trial=number) for point in ends)))
+    way = [(0.90, 0.5), (0.80, 0.992)]
+    along = [make_point(2, cut=f"{at:02d}", accuracy=a, sparsity=s) for at, (a, s) in enumerate(way)]
+    assert judge.at_cut(2, along[:1]).reason is None
+    reason = judge.at_cut(2, along).reason
+    assert reason == "descent ended at cut 01: on the front, it could add at most 0.000070 to the hypervolume"
+    beyond = make_point(2, cut="02", accuracy=0.1, sparsity=0.998)
+    assert judge.at_cut(2, [*along, beyond]).reason is None, "nobody has removed as much"
 
 
 def test_a_descent_goes_on_while_it_may_reach_the_front_in_one_axis() -> None:
@@ -151,3 +173,27 @@ def test_a_slack_that_is_remembered_is_the_one_reckoned_anew() -> None:
             judge.take(make_record(number, *points))
             whole.append(curve)
     assert 0 < sum(stopped) < 200
+
+
+def test_a_judge_is_handed_over_between_two_answers() -> None:
+    """It is copied then: not while one who is asked changes what it remembers."""
+    asked, answer, order = threading.Event(), threading.Event(), []
+
+    class Slow(SweepJudge):
+        def worth_repeating(self, number: int, points: Sequence[Point]) -> bool:
+            asked.set()
+            answer.wait(10)
+            order.append("answered")
+            return True
+
+    judge = Forgiving(judge=Slow(axes=AXES))
+    trial = threading.Thread(target=lambda: judge.worth_repeating(0, probe(0.9)))
+    trial.start()
+    assert asked.wait(10)
+    driver = threading.Thread(target=lambda: judge.handed_over(lambda mine: order.append(f"handed over: {mine.axes}")))
+    driver.start()
+    time.sleep(0.1)
+    answer.set()
+    trial.join()
+    driver.join()
+    assert order == ["answered", f"handed over: {AXES}"]

@@ -5,7 +5,9 @@ import json
 import pytest
 
 from sparsweep.search import catalogue as installed
+from sparsweep.search.sweep_folder import on_trust
 from sparsweep.spaces.catalogue import Catalogue, MethodEntry
+from sparsweep.spaces.faults import SweepFileError
 from sparsweep.spaces.load import Overrides, load_sweep, presets, read_sweep
 from sparsweep.spaces.same_search import differences
 from sparsweep.spaces.space import Choice, Float, Int, Knob, Space
@@ -66,6 +68,7 @@ def test_presets_load_and_survive_being_written(name: str) -> None:
     assert sweep.name == name
     assert read_sweep(sweep.yaml_text, catalogue, title="again") == sweep
     assert read_sweep(sweep.text_to_edit, catalogue, title="to edit") == sweep
+    assert on_trust(json.dumps(sweep.as_json()), "again") == sweep
     assert "null" not in sweep.text_to_edit
     assert sweep.space(catalogue).row(lambda label, allowed: getattr(allowed, "low", None) or allowed.choices[0])  # type: ignore[union-attr]
 
@@ -121,6 +124,17 @@ def test_the_space_is_the_methods_own(catalogue: Catalogue) -> None:
 
 def test_what_the_trial_fixes_is_not_searched(catalogue: Catalogue) -> None:
     assert "learning_rate" not in labels("trial: {learning_rate: 0.01}\n", catalogue)
+
+
+def test_what_was_checked_is_read_again_without_a_catalogue(catalogue: Catalogue) -> None:
+    text = "space: {sparsity_strength: {low: 1, high: 10}, learning_rate: 1.0e-3, keep_input: true}\n"
+    text += "trial: {time_limit: 90s}\n"
+    sweep = sweep_of(text, catalogue)
+    again = on_trust(json.dumps(sweep.as_json()), "again")
+    assert again.as_json() == sweep.as_json()
+    assert repr((again.ranges, again.trial)) == repr((sweep.ranges, sweep.trial))
+    with pytest.raises(SweepFileError, match=r"(?s)sweep\.json.*budget\.trials: -1"):
+        on_trust(json.dumps({**sweep.as_json(), "budget": {"trials": -1}}), "sweep.json")
 
 
 def test_options_of_the_trial_may_be_searched(catalogue: Catalogue) -> None:
