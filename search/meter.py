@@ -41,22 +41,33 @@ class Timing:
     def throughput_batch(self) -> int:
         return max(self.batches)
 
+    def as_json(self) -> dict[str, Any]:
+        """Plain data; `from_json` is its inverse."""
+        return {**asdict(self), "batches": list(self.batches), "runtimes": list(self.runtimes)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Timing":
+        return cls(**{**data, "batches": tuple(data["batches"]), "runtimes": tuple(data["runtimes"])})
+
     def cell(self, key: str, device: str, batch: int, *way: str) -> str:
         """Under which name a latency is kept."""
         rounds = () if self.round_ms == ROUND_MS else (f"{self.round_ms:g}ms",)
         return "|".join([cell(key, device, batch, self.threads, *way), *rounds])
 
 
-Job = tuple[str, str, list[int]]
+Job = Sequence[Any]
 """Key of a network, path (without ending) of its files, batches to time it at."""
 
 
-def time_networks(task: Mapping[str, Any], jobs: Sequence[Job], timing: Timing, on: str = "cpu") -> tuple[str, Cells]:
+def time_networks(
+    task: Mapping[str, Any], jobs: Sequence[Job], timing: Mapping[str, Any], on: str = "cpu"
+) -> tuple[str, Cells]:
     """Times compact networks beside their dense original; runs alone on its device, in a process of its own.
 
     Args:
         task: of the dense network, as `Task.as_json` gives it.
         jobs: of the compact networks.
+        timing: as `Timing.as_json` gives it.
         on: torch's name of the device.
 
     Returns:
@@ -69,22 +80,23 @@ def time_networks(task: Mapping[str, Any], jobs: Sequence[Job], timing: Timing, 
     from sparsweep.trainables.measures.side_by_side import Bench
     from sparsweep.trainables.tasks import Task
 
-    torch.set_num_threads(timing.threads)
+    how = Timing.from_json(timing)
+    torch.set_num_threads(how.threads)
     built = Task.from_json(task)
     label = device_label(on)
     bench = Bench(
-        dense=built.build(), example_shape=built.example_shape, device=label, on=on, threads=timing.threads,
-        round_s=timing.round_ms / 1e3, most_s=MOST_ROUNDS * timing.round_ms / 1e3,
-        patience_s=PATIENCE_ROUNDS * timing.round_ms / 1e3,
+        dense=built.build(), example_shape=built.example_shape, device=label, on=on, threads=how.threads,
+        round_s=how.round_ms / 1e3, most_s=MOST_ROUNDS * how.round_ms / 1e3,
+        patience_s=PATIENCE_ROUNDS * how.round_ms / 1e3,
     )  # fmt: skip
     found: Cells = {}
     wanted = [(batch, key, path) for key, path, batches in jobs for batch in batches]
     for batch, key, path in sorted(wanted, key=lambda job: -job[0]):  # `speedup` first, while there is patience
         compact = load_network(Path(path), built.build)
-        for pair, result in bench.measure(compact, timing.runtimes, batch).items():
+        for pair, result in bench.measure(compact, how.runtimes, batch).items():
             record = {"unsuitable": result} if isinstance(result, str) else result and asdict(result)
             if record:
-                found[timing.cell(key, label, batch, *pair)] = record
+                found[how.cell(key, label, batch, *pair)] = record
     return label, found
 
 
@@ -133,7 +145,7 @@ class Meter:
     def __init__(
         self, path: Path, run_alone: Callable[[Callable[..., Any], Sequence[Any]], Any], timing: Timing | None = None
     ) -> None:
-        """`run_alone(function, arguments)` calls it while nothing else runs on the device."""
+        """`run_alone(function, arguments)` calls it, with plain data, while nothing else runs on the device."""
         self.path, self.run_alone, self.timing = path, run_alone, timing or Timing()
 
     def measure(
@@ -154,7 +166,7 @@ class Meter:
                 jobs[key] = (key, str(points[name]), missing)
         label = here
         if jobs:
-            arguments = (task.resolved().as_json(), list(jobs.values()), self.timing, on)
+            arguments = (task.resolved().as_json(), list(jobs.values()), self.timing.as_json(), on)
             label, timed = self.run_alone(time_networks, arguments)
             known |= self._known() | timed  # the file again: what another sweep has added meanwhile
             self.path.parent.mkdir(parents=True, exist_ok=True)

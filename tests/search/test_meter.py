@@ -30,7 +30,8 @@ class FakeDevice:
 
     def __call__(self, function: Callable[..., Any], arguments: Sequence[Any]) -> tuple[str, Cells]:
         assert function is time_networks
-        task, jobs, timing, on = arguments
+        task, jobs, how, on = json.loads(json.dumps(arguments))
+        timing = Timing.from_json(how)
         assert task["network"] == "lenet-digits"
         assert on == "cpu"
         self.timed.append(jobs)

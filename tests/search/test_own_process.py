@@ -8,7 +8,7 @@ from sparsweep.search.own_process import in_own_process
 
 
 class OddError(Exception):
-    """Cannot be sent: it takes two arguments, of which pickle knows one."""
+    """None of Python's own."""
 
     def __init__(self, first: str, second: str) -> None:
         super().__init__(first + second)
@@ -27,6 +27,10 @@ def odd() -> None:
     raise OddError("an od", "d one")
 
 
+def undecodable() -> None:
+    b"\xff".decode()
+
+
 def test_it_runs_elsewhere_and_its_result_comes_back() -> None:
     number, process = in_own_process(whose, (3,))
     assert number == 3
@@ -38,6 +42,8 @@ def test_what_it_raises_is_raised_here() -> None:
         in_own_process(refuses, ("no such device",))
     with pytest.raises(RuntimeError, match=r"^OddError: an odd one$"):
         in_own_process(odd, ())
+    with pytest.raises(RuntimeError, match=r"^UnicodeDecodeError: .*can't decode byte 0xff"):
+        in_own_process(undecodable, ())
 
 
 def test_a_process_that_dies_says_how() -> None:

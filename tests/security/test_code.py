@@ -80,10 +80,11 @@ def test_the_search_finds_what_it_looks_for(line: str) -> None:
     assert len(list(findings(line))) == 1
 
 
-def test_two_places_import_by_name() -> None:
-    """A user's own code, written `module:name`, and torchvision, whose plain import may fail."""
+def test_three_places_import_by_name() -> None:
+    """A user's own code, written `module:name`, torchvision, whose plain import may fail, and what the driver has a
+    process of its own do."""
     users = {str(f.relative_to(ROOT)) for f in SOURCES if "import_module(" in f.read_text()}
-    assert users == {"trainables/own_code.py", "trainables/tasks/torchvision_import.py"}
+    assert users == {"search/own_process.py", "trainables/own_code.py", "trainables/tasks/torchvision_import.py"}
 
 
 class Malicious:
