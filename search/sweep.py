@@ -472,10 +472,10 @@ class RayEngine(Engine):
 
     def ray(self) -> "Future[None]":
         """Done when Ray is there; it is imported here and now, and begins behind what else there is to do."""
-        with self.imports, undisturbed():
-            from sparsweep.search import with_ray
-
         if self._started is None:
+            with self.imports, undisturbed():
+                from sparsweep.search import with_ray
+
             signs = self._signs if self.forerunners.count else None
             self._started = self._worker.submit(with_ray.start, self.slots, signs)
             self.settled.set()

@@ -61,7 +61,7 @@ task: {network: lenet-digits, data: digits}
 space: {granularity: filter}
 budget: {trials: 2, epochs: 1, cost: 12, cost_per_hour: {cpu: 3600}}
 timing: none
-trial: {cuts: 6, finetune_epochs: 3, last_finetune_epochs: 300}
+trial: {cuts: 6, finetune_epochs: 3, last_finetune_epochs: 2000}
 """
 
 
