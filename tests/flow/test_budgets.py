@@ -59,9 +59,9 @@ BROKEN_OFF = """
 name: limited
 task: {network: lenet-digits, data: digits}
 space: {granularity: filter}
-budget: {trials: 2, epochs: 1, cost: 12, cost_per_hour: {cpu: 3600}}
+budget: {trials: 2, epochs: 1, cost: 6, cost_per_hour: {cpu: 3600}}
 timing: none
-trial: {cuts: 6, finetune_epochs: 3, last_finetune_epochs: 2000}
+trial: {cuts: 8, finetune_epochs: 60}
 """
 
 
