@@ -42,7 +42,7 @@ def checkpoint_half_written(folder: Path) -> Outcome:
         code, text = sweep.run("resume", "small", "--trials", "2")
         findings.recover_s = time.monotonic() - back
         findings.must("resume ends well", code == 0, text)
-        findings.must("no traceback", "Traceback" not in text, text)
+        findings.no_traceback(text)
         record = json.loads((path.parent.parent / "result.json").read_text())
         outcome = (record["state"], record["attempt"])
         findings.must("the trial is done by a second attempt", outcome == ("done", 2), outcome)
@@ -95,7 +95,7 @@ def _refused(
     findings.must(f"{what} is refused", code == 2, (code, text))
     findings.must(f"{what}: the file is named", path.name in said, text)
     findings.must(f"{what}: it is told what to do", any(w in said for w in ("delete it", "move it", "put a")), said)
-    findings.must(f"{what}: no traceback", "Traceback" not in text, text)
+    findings.no_traceback(text, what)
 
 
 def can_mount() -> bool:
@@ -128,7 +128,7 @@ def disk_full(folder: Path) -> Outcome:
             findings.recover_s = time.monotonic() - back
             findings.must("the sweep ends well", driver.end() == 0, driver.text)
             findings.must("it is told once", len(driver.lines_with("the disk is full")) == 1, driver.text)
-            findings.must("no traceback", "Traceback" not in driver.text, driver.text)
+            findings.no_traceback(driver.text)
             failed = [r["reason"] for r in sweep.records() if r["state"] == "failed"]
             findings.must("no trial failed", not failed, failed)
             findings.note("".join(driver.lines_with("the disk is full")).partition(": '")[0])

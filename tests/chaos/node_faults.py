@@ -77,7 +77,7 @@ def nodes_come_and_go(folder: Path) -> Outcome:
             recovered.append(time.time() - removed)
         used = _wait(driver, lambda: list(workers_of(family_of(newcomer))), "a trial on the new node")
         findings.must("the sweep ends well", driver.end(900) == 0, driver.text)
-        findings.must("no traceback", "Traceback" not in driver.text, driver.text)
+        findings.no_traceback(driver.text)
         _must_have_gone_on(findings, sweep, moved)
         findings.work_repeated_s, findings.recover_s = max(repeated), recovered[0]
         allowed = CHECKPOINT_EVERY_S + BUSY_S

@@ -1,5 +1,6 @@
 """What a fault did to a sweep, held against what must happen."""
 
+import re
 from dataclasses import dataclass, field
 
 HEADERS = ("fault", "must happen", "happened", "lost", "doubled", "work repeated (s)", "back after (s)", "")
@@ -52,6 +53,12 @@ class Findings:
         if not holds:
             shown = str(found).strip()[-MOST_SHOWN:]
             self.missed.append(f"NOT: {what}" + (f" ({shown})" if shown else ""))
+
+    def no_traceback(self, text: str, what: str = "") -> None:
+        """Asks that a command's output has none; the first one is what is shown."""
+        _, sign, after = text.partition("Traceback")
+        until_told = re.split(r"\n(?=\S)", after, maxsplit=2)[:2]
+        self.must(f"{what}: no traceback" if what else "no traceback", not sign, "\n".join(until_told))
 
     def outcome(self) -> Outcome:
         happened = "; ".join([*self.said, *self.missed]).replace("|", "/").replace("\n", " ")

@@ -45,7 +45,7 @@ def _ends(findings: Findings, sweep: Sweep, driver: Driver, back: float) -> None
         time.sleep(0.1)
     findings.recover_s = time.monotonic() - back
     findings.must("the sweep ends well", driver.end() == 0, driver.text)
-    findings.must("no traceback", "Traceback" not in driver.text, driver.text)
+    findings.no_traceback(driver.text)
     if driver.left_some():
         findings.note("the rest was written by sparsweep resume")
         code, text = sweep.run("resume", sweep.name)
@@ -73,7 +73,7 @@ def server_killed_in_a_batch(folder: Path, trials: int = 40) -> Outcome:
             kills.calm.set()
             keeper.join()
             findings.must("a create and a batch were hit", len(kills.hit) >= 2, kills.hit)
-            findings.must("no traceback", "Traceback" not in driver.text, driver.text)
+            findings.no_traceback(driver.text)
             told = len(driver.lines_with(OUTAGE))
             findings.must("at most one line an outage", told <= len(kills.hit), driver.text)
             if driver.left_some():
@@ -150,7 +150,7 @@ def database_restarted(folder: Path, down_s: float = 15.0, trials: int = 40) -> 
         sweep.wait_for(before + 3, driver)
         findings.recover_s = time.monotonic() - back
         findings.must("the sweep ends well", driver.end() == 0, driver.text)
-        findings.must("no traceback", "Traceback" not in driver.text, driver.text)
+        findings.no_traceback(driver.text)
         for part in ("the study does not answer", "the sweep goes on after"):
             findings.must(f"'{part}' is told once", len(driver.lines_with(part)) == 1, driver.text)
         findings.must("MLflow's outage in at most one line", len(driver.lines_with(OUTAGE)) <= 1, driver.text)

@@ -100,7 +100,7 @@ def user_code_fails(folder: Path) -> Outcome:
         (folder / "began").mkdir()
         code, text = sweep.begin().end(), sweep.drivers[0].text
         findings.must("the sweep ends well", code == 0, text)
-        findings.must("no traceback", "Traceback" not in text, text)
+        findings.no_traceback(text)
         records = sweep.records()
         by_fault = {r["setting"]["fault"]: r for r in reversed(records)}
         starts = [float(line) for line in (folder / "starts").read_text().split()]
